@@ -1,0 +1,1 @@
+"""Yuma Consensus in exact fixed point. Pure - numpy only; no clock, no input or output, no floats."""

@@ -1,0 +1,1 @@
+"""gather -> plan -> execute -> report, one module a kind."""

@@ -1,0 +1,1 @@
+"""(spec, facts) -> complete child manifests. Pure."""

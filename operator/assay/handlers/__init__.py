@@ -1,0 +1,1 @@
+"""The whole kopf surface - handlers enqueue, and do no more."""

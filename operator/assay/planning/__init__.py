@@ -1,0 +1,1 @@
+"""Snapshot -> Plan, one module a kind. Pure."""

@@ -1,0 +1,1 @@
+"""A generic control loop - work queue, backoff, clock. Knows nothing of Kubernetes."""

@@ -1,0 +1,1 @@
+"""The tritonclient adapter and the protocol's facts."""

@@ -1,0 +1,1 @@
+"""Comparing answers and scoring miners. Pure - numpy only."""
