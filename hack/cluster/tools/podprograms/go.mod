@@ -1,0 +1,3 @@
+module assay/tools/podprograms
+
+go 1.26.0
