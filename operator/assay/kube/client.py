@@ -6,7 +6,7 @@ within its time limit, and raises nothing but the errors of `assay.kube.errors`.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Literal, Protocol
 
@@ -120,7 +120,7 @@ class KubeClient:
         field_selector: str | None = None,
         timeout_s: int = 300,
         silence_s: float = 70.0,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Changes after `resource_version`, bookmarks included. Ends when the server ends it, after about `timeout_s`.
 
         The server sends a bookmark a minute; nothing for `silence_s` seconds means a dead connection and raises
