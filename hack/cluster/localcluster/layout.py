@@ -46,10 +46,12 @@ class Layout:
 
     @property
     def netns(self) -> str:
+        """Name of the network namespace that holds the whole node."""
         return f"assay-{self.name}"
 
     @property
     def netns_path(self) -> Path:
+        """Where that namespace is mounted."""
         return Path("/run/netns") / self.netns
 
     @property
@@ -64,10 +66,12 @@ class Layout:
 
     @property
     def host_ip(self) -> str:
+        """Our end of the link."""
         return str(LINKS[4 * self.slot + 1])
 
     @property
     def node_ip(self) -> str:
+        """The node's end of the link, where the API server listens."""
         return str(LINKS[4 * self.slot + 2])
 
     @property
@@ -77,28 +81,35 @@ class Layout:
 
     @property
     def pki(self) -> Path:
+        """Keys and certificates."""
         return self.data_dir / "pki"
 
     @property
     def config(self) -> Path:
+        """Configuration files and the kubeconfigs of the components."""
         return self.data_dir / "config"
 
     @property
     def kubeconfig(self) -> Path:
+        """Admin kubeconfig, usable from the host."""
         return self.data_dir / "admin.kubeconfig"
 
     @property
     def audit_log(self) -> Path:
+        """Audit log of the API server."""
         return self.data_dir / "audit" / "audit.log"
 
     @property
     def containerd_socket(self) -> Path:
+        """Socket of containerd, for the kubelet and ctr."""
         return self.run_dir / "containerd.sock"
 
     def log(self, component: str) -> Path:
+        """Output of one component."""
         return self.data_dir / "log" / f"{component}.log"
 
     def kubeconfig_of(self, user: str) -> Path:
+        """Kubeconfig of one component."""
         return self.config / f"{user}.kubeconfig"
 
 

@@ -87,13 +87,14 @@ def _start_node(layout: Layout, admin: Admin) -> None:
         return api.node_is_ready(admin)
 
     wait_for("the node is Ready", node_ready, 120, f"See {layout.log(kubelet.name)}")
-    cidr = admin.get(f"/api/v1/nodes/{NODE_NAME}")["spec"].get("podCIDR")
+    node = admin.get(f"/api/v1/nodes/{NODE_NAME}")
+    cidr = node["spec"].get("podCIDR") if node else None
     if cidr != NODE_POD_CIDR:
         raise ClusterError(f"node {NODE_NAME} has podCIDR {cidr}, its network {NODE_POD_CIDR}: `down`, then `up` again")
     dns = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
     wait_for(
         "CoreDNS is available",
-        lambda: api.has_condition(admin.get(dns)["status"].get("conditions", ()), "Available"),
+        lambda: api.has_condition(admin.get(dns), "Available"),
         120,
         f"Try: {build.client_folder()}/kubectl --kubeconfig={layout.kubeconfig} -n kube-system describe pods",
     )

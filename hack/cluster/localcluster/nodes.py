@@ -44,7 +44,7 @@ def set_gpus(admin: Admin, node: str, count: int) -> None:
 
 
 def _fake_node(name: str, *, tainted: bool) -> dict[str, Any]:
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "type": "kwok"}
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"}
     return {
         "apiVersion": "v1",
         "kind": "Node",
