@@ -111,7 +111,7 @@ def normalize(x: Raws) -> Raws:
 
 def proportion_to_u16(x: Raws) -> Raws:
     """`floor(x * 65535)` saturated to 0..65535: the chain stores floors, it never rounds here."""
-    return np.asarray(x.copy() if total == 0 else div(x, total))
+    return np.asarray(np.clip((np.clip(x, 0, 2 * ONE) * U16_MAX) >> 32, 0, U16_MAX))
 
 
 def u16_to_proportion(value: Raws) -> Raws:
