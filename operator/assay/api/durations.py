@@ -19,7 +19,7 @@ _WHOLE = re.compile(DURATION_PATTERN, re.ASCII)
 _PART = re.compile(r"(?P<whole>[0-9]{1,6})(?:\.(?P<fraction>[0-9]{1,3}))?(?P<unit>ms|s|m|h)", re.ASCII)
 
 
-class InvalidDuration(ValueError):  # noqa: N818 - named after what is wrong, as all of assay's errors
+class InvalidDuration(ValueError):
     """The text is no duration; the message shows the text and how to write one."""
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from assay.api.schema import BROKEN_RULES
 
 
-class InvalidObject(ValueError):  # noqa: N818 - named after what is wrong, as all of assay's errors
+class InvalidObject(ValueError):
     """An object that cannot be used as it is. `problems` has one sentence per problem, each naming subject and
     field."""
 

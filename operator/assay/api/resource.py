@@ -4,7 +4,8 @@ Owns parsing and dumping. `parse` never guesses and never repairs: an object tha
 refused as a whole, with every problem named, although the API server should have refused it before.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from assay.api.errors import InvalidObject, describe
 from assay.api.meta import API_VERSION, ObjectMeta
-from assay.api.schema import Model, Rule
+from assay.api.schema import Model, ModelType, cel
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class Definition:
     plural: str
     short_name: str
     columns: tuple[Column, ...]
-    rules: tuple[Rule, ...] = ()
     scale: Scale | None = None
 
 
@@ -84,6 +84,18 @@ class Resource(Model):
         """Return the object as the API server takes it, with apiVersion and kind, without absent fields."""
         metadata = self.metadata.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return {"apiVersion": API_VERSION, "kind": self.DEFINITION.kind, **to_wire(self), "metadata": metadata}
+
+
+def name_rule(longest: int, why: str) -> Callable[[type[ModelType]], type[ModelType]]:
+    """Class decorator: names of this kind begin with a letter, are DNS labels and have at most `longest` characters."""
+    shape = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)
+    return cel(
+        f"self.metadata.name.size() <= {longest} && self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        f"must have at most {longest} lower case letters, digits and '-', beginning with a letter: {why};"
+        " choose another name",
+        lambda it: len(it.metadata.name) <= longest and bool(shape.fullmatch(it.metadata.name)),
+        field=".metadata.name",
+    )
 
 
 def subject_of(kind: str, obj: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assay.api.durations import parse_duration_s
 from assay.api.meta import ObjectName, ObjectRef
-from assay.api.resource import Column, Definition, Resource, Scale
+from assay.api.resource import Column, Definition, Resource, Scale, name_rule
 from assay.api.schema import (
     ATOMIC,
     U16,
@@ -45,6 +45,8 @@ OWN_FLAGS = (
     "--load-model",
     "--backend-directory",
     "--exit-timeout-secs",
+    "--allow-http",
+    "--allow-grpc",
     "--http-port",
     "--grpc-port",
     "--metrics-port",
@@ -348,6 +350,7 @@ class ModelDeploymentStatus(Model):
     """Ready, Accepted, WorkloadReady, ModelAvailable, Servable, Progressing, Registered and Scored."""
 
 
+@name_rule(52, "its Service and pods are named after it")
 class ModelDeployment(Resource):
     """A miner: Triton pods in this cluster, a Service of its namespace, or a server anywhere."""
 

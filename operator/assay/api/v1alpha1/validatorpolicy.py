@@ -12,7 +12,7 @@ from pydantic import Field
 
 from assay.api.durations import parse_duration_ms, parse_duration_s
 from assay.api.meta import DataKey, LocalRef, ObjectName, ObjectRef
-from assay.api.resource import Column, Definition, Resource
+from assay.api.resource import Column, Definition, Resource, name_rule
 from assay.api.schema import ATOMIC, U16, Epoch, GoDuration, Model, PodTemplate, Rule, Uid, Units, cel
 from assay.api.v1alpha1.common import Conditions, Endpoint, Sha256
 from assay.api.v1alpha1.subnet import Stake, TaskKind
@@ -269,6 +269,7 @@ class ValidatorPolicyStatus(Model):
     """Ready, Accepted, Permitted, ReferenceReady and Scoring."""
 
 
+@name_rule(45, "its Jobs are named after it, with epoch and digest")
 class ValidatorPolicy(Resource):
     """A validator: what it asks miners, what it compares their answers with, and how answers become weights."""
 
