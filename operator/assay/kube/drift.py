@@ -1,9 +1,10 @@
 """Whether an object must be applied again, decided without asking the server.
 
-Owns the comparison of what was applied with what the watch cache sees. Quantities, defaults and unordered lists make a comparison
-of fields a guess; the server's own record of who owns what does not. When another manager changes or removes a field that we
-applied, the server takes the field out of our managedFields entry; so an unchanged entry under an unchanged intent means that
-nothing of ours drifted. Fields that others add are none of our business. Pure, but for the tracker's own memory.
+Owns the comparison of what was applied with what the watch cache sees. Quantities, defaults and unordered lists
+make a comparison of fields a guess; the server's own record of who owns what does not. When another manager changes
+or removes a field that we applied, the server takes the field out of our managedFields entry; so an unchanged entry
+under an unchanged intent means that nothing of ours drifted. Fields that others add are none of our business. Pure,
+but for the tracker's own memory.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ from typing import Any, Literal
 from assay.kube.resources import Object, ObjectRef
 
 Reason = Literal["absent", "unknown", "intent", "replaced", "disowned", "drifted"]
-"""Why to apply: there is no such object; it was not applied by this process yet; the manifest changed; another object took the
-name; our managedFields entry is gone; a field of ours was changed or removed."""
+"""Why to apply: there is no such object; it was not applied by this process yet; the manifest changed; another
+object took the name; our managedFields entry is gone; a field of ours was changed or removed."""
 
-# How long a cache that lags behind our own write is trusted to catch up. Beyond it the write is repeated, which is harmless; so
-# even a server whose versions went backwards (restored from a backup) is repaired.
+# How long a cache that lags behind our own write is trusted to catch up. Beyond it the write is repeated, which is
+# harmless; so even a server whose versions went backwards (restored from a backup) is repaired.
 _LAG_S = 30.0
 
 

@@ -5,8 +5,6 @@ leaves `assay.kube`. Invariant: every error names the call and its subject, so t
 show it as it is.
 """
 
-# ruff: noqa: N818 - these are the API's own words for what went wrong, and read better bare
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

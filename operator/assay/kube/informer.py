@@ -1,8 +1,9 @@
 """The watch cache's eyes: keeps a store equal to what the API server holds.
 
-Owns the loop of LIST and WATCH and its recovery. A watch resumes where it ended; where the server has forgotten that point (410),
-a LIST is compared with the store, so that what vanished meanwhile is told. A failure to read never deletes anything. Invariants:
-the loop never ends by itself, never spins, and never waits for ever on a silent connection.
+Owns the loop of LIST and WATCH and its recovery. A watch resumes where it ended; where the server has forgotten
+that point (410), a LIST is compared with the store, so that what vanished meanwhile is told. A failure to read
+never deletes anything. Invariants: the loop never ends by itself, never spins, and never waits for ever on a silent
+connection.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from assay.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-# A watch that the server closes sooner than this counts as a failure, or a server that accepts and closes would be stormed.
+# A watch that the server closes sooner than this counts as a failure, or a server that accepts and closes would be
+# stormed.
 _HEALTHY_WATCH_S = 1.0
 
 

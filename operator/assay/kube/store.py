@@ -1,9 +1,9 @@
 """The watch cache's memory: the last known state of every object of a kind.
 
-Owns the comparison of lists and events with what is known, the indexes, and the news to subscribers. It must never be changed
-from outside, and hands its objects out unshielded: they are read, never written. Invariants: every difference is told exactly
-once, as (old, new), with None for absent; an object that vanished while nobody watched is told as deleted; another UID under
-the same name is told as a deletion and a creation.
+Owns the comparison of lists and events with what is known, the indexes, and the news to subscribers. It must never
+be changed from outside, and hands its objects out unshielded: they are read, never written. Invariants: every
+difference is told exactly once, as (old, new), with None for absent; an object that vanished while nobody watched
+is told as deleted; another UID under the same name is told as a deletion and a creation.
 """
 
 import logging
@@ -100,7 +100,10 @@ class Store:
             self._put(key, listed[key])
 
     def apply_event(self, kind: EventType, obj: Object) -> None:
-        """Take one event of a watch. Events that the last list already contains are passed over: they would revert it."""
+        """Take one event of a watch.
+
+        Events that the last list already contains are passed over: they would revert it.
+        """
         if not is_newer(obj["metadata"]["resourceVersion"], self._listed_version):
             return
         self.advance(obj["metadata"]["resourceVersion"])
