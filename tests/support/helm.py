@@ -1,6 +1,6 @@
 """Real Helm for the chart's tests: finds the binary the local cluster's tools bring, and runs it.
 
-Search order: $HELM, the local cluster's cache of binaries, $PATH. Nothing is downloaded here: `hack/cluster/cluster build` does.
+Search order: $HELM, the local cluster's cache of binaries, $PATH. Downloads nothing: `hack/cluster/cluster build` does.
 """
 
 from __future__ import annotations

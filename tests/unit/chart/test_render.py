@@ -54,7 +54,7 @@ def test_every_namespaced_object_is_in_the_release_namespace_and_labelled(object
         assert ("namespace" in o["metadata"]) == (o["kind"] in namespaced), o["kind"]
         assert o["metadata"]["labels"]["app.kubernetes.io/part-of"] == "assay"
         assert o["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm", (
-            "managed-by=assay marks the operator's own"
+            "assay marks the operator's own"
         )
 
 
