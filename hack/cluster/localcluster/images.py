@@ -53,9 +53,9 @@ def load(layout: Layout, archive: Path) -> None:
         raise ClusterError(f"load-image {archive}: no such file; expected a docker or OCI archive (.tar)")
     socket = f"--address={layout.containerd_socket}"
     output = run(str(build.CTR.path), socket, "--namespace=k8s.io", "images", "import", str(archive.resolve()))
-    for line in output.splitlines():
-        if line.strip():
-            say(f"  {' '.join(line.split())}")
+    for words in map(str.split, output.splitlines()):
+        if words[1:] == ["saved"]:
+            say(f"loaded {words[0]}")
 
 
 def load_system_images(layout: Layout) -> None:
