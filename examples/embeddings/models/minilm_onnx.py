@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,9 @@ class Config:
         """Read Hugging Face's config.json. Raises ValueError for an activation that is not GELU."""
         raw = json.loads(text)
         if raw["hidden_act"] != "gelu":
-            raise ValueError(f"config.json: hidden_act is {raw['hidden_act']!r}, this graph has gelu; use another model")
+            raise ValueError(
+                f"config.json: hidden_act is {raw['hidden_act']!r}, this graph has gelu; use another model"
+            )
         return cls(raw["num_hidden_layers"], raw["num_attention_heads"], raw["hidden_size"], raw["layer_norm_eps"])
 
 
@@ -70,7 +73,7 @@ def build(weights: Weights, config: Config) -> onnx.ModelProto:
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
     """The model's canonical bytes."""
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 @dataclass
@@ -80,7 +83,7 @@ class _Graph:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:  # noqa: ANN401 - ONNX attributes are of many types
         """Append a node and return its output's name."""
         output = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=f"n{len(self.nodes)}", **attributes))

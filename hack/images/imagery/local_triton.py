@@ -7,10 +7,9 @@ the environment is made from exactly that interpreter (the stub ignores PYTHONPA
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from imagery import cache, steps
+from imagery import cache, environment, steps
 
 SOURCES = Path(__file__).resolve().parent.parent / "triton"
 VERSIONS = ("3.11", "3.12")  # the wheel has a stub for each, and the locked packages support each
@@ -30,24 +29,12 @@ def prepare() -> Path:
 def _make(draft: Path, version: str) -> None:
     steps.say(f"Triton for local processes (Python {version})")
     draft.mkdir(parents=True)
-    python = draft / "python/bin/python3"
-    steps.run(
-        "environment of the Python backend",
-        [f"/usr/bin/python{version}", "-m", "venv", "--without-pip", draft / "python"],
+    interpreter = f"/usr/bin/python{version}"
+    python = environment.create(
+        draft / "python", SOURCES / "python.txt", interpreter=interpreter, title="Python backend"
     )
-    pip: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "--no-deps",
-        "--require-hashes",
-        "--no-compile",
-    ]
-    steps.run("packages of the Python backend", [*pip, "-r", SOURCES / "python.txt"])
-    steps.run("Triton server", [*pip, "--target", draft / "wheel", "-r", SOURCES / "server.txt"])
+    wheel = environment.pip(python, "--no-compile", "--target", draft / "wheel", "-r", SOURCES / "server.txt")
+    steps.run("Triton server", wheel)
     server = draft / "wheel/pytriton/tritonserver"
     shutil.copy2(server / "python_backend_stubs" / version / "triton_python_backend_stub", server / "backends/python/")
     (draft / "tritonserver").symlink_to("wheel/pytriton/tritonserver")
@@ -65,8 +52,8 @@ def _python_version() -> str:
         if _embeddable(installed):
             return installed
     raise steps.StepError(
-        f"local Triton: expected /usr/bin/python3 of version {' or '.join(VERSIONS)} with its shared library, found none; "
-        "install python3.11 and libpython3.11"
+        f"local Triton: expected /usr/bin/python3 of version {' or '.join(VERSIONS)} with its shared library, "
+        "found none; install python3.11 and libpython3.11"
     )
 
 
