@@ -27,8 +27,7 @@ def weighted_median_columns(stake: Raws, weights: Raws, kappa: int) -> Raws:
     # One sort instead of sort and argsort: the voter's number rides in the low bits. Among equal weights the order does
     # not matter, since the answer is the weight.
     bits = max(1, (voters - 1).bit_length())
-    keys = np.ascontiguousarray(weights.T)
-    keys <<= bits
+    keys = np.left_shift(weights.T, bits, order="C")
     keys |= np.arange(voters)
     keys.sort(axis=1)
     cumulative = share[keys & ((1 << bits) - 1)].cumsum(axis=1)
