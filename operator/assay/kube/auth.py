@@ -6,11 +6,13 @@ between.
 """
 
 import os
+import ssl
 from pathlib import Path
 
 import yaml
 from kubernetes.aio import config as loaders
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 
 _CONNECTIONS = 100  # watches count in it
 
@@ -53,3 +55,9 @@ def _closed_to_the_environment(configuration: Configuration) -> Configuration:
     configuration.connection_pool_maxsize = _CONNECTIONS
     configuration.retries = None  # retries are the work queue's: it knows what is still wanted
     return configuration
+
+
+def ssl_context(configuration: Configuration) -> ssl.SSLContext:
+    """The TLS settings that the client library makes of a configuration, for a session of another library."""
+    context: ssl.SSLContext = RESTClientObject(configuration).ssl_context
+    return context
