@@ -23,7 +23,7 @@ class Connection:
 
     `url`: grpc(s):// or http(s)://. `ca_pem`: the certificates to trust instead of the system's. `token`: sent as a
     bearer token, over TLS only. `timeout_s`: the total deadline of each call, connecting included.
-    `response_bytes_max`: the largest answer that is read.
+    `response_bytes_max`: the largest answer that is read, metadata included.
     """
 
     url: str

@@ -22,9 +22,7 @@ from assay.triton.tensors import InvalidTensor, Tensor, TensorSpec
 
 T = TypeVar("T")
 
-CLOSE_GRACE_S = 1.0
 METADATA_BYTES_MAX = 16 * 1024
-METADATA_ANSWER_BYTES_MAX = 1024 * 1024
 _IDENTITY_ONLY = 1
 
 _REASONS = {
@@ -158,7 +156,7 @@ class GrpcClient:
 
     def _channel_arguments(self) -> Sequence[tuple[str, Any]]:
         arguments: list[tuple[str, Any]] = [
-            ("grpc.max_receive_message_length", max(self._connection.response_bytes_max, METADATA_ANSWER_BYTES_MAX)),
+            ("grpc.max_receive_message_length", self._connection.response_bytes_max),
             ("grpc.max_send_message_length", -1),
             ("grpc.max_metadata_size", METADATA_BYTES_MAX),
             ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),

@@ -26,7 +26,6 @@ from assay.triton.tensors import InvalidTensor, Tensor, TensorSpec
 T = TypeVar("T")
 
 CHUNK_BYTES = 64 * 1024
-METADATA_BYTES_MAX = 1024 * 1024
 ERROR_BYTES_MAX = 4096
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _UNAVAILABLE = {HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY}
@@ -59,7 +58,7 @@ class HttpClient:
         """See `Client`."""
 
         async def ask() -> Metadata:
-            body, _ = await self._request("GET", self._model, bytes_max=METADATA_BYTES_MAX)
+            body, _ = await self._request("GET", self._model, bytes_max=self._connection.response_bytes_max)
             described = _parse(body)
             return Metadata(_specs(described.get("inputs")), _specs(described.get("outputs")))
 
@@ -97,7 +96,7 @@ class HttpClient:
     async def _binary(self) -> bool:
         """Whether the server takes raw tensors, which it lists among its extensions; asked once."""
         if self._takes_binary is None:
-            body, _ = await self._request("GET", self._base, bytes_max=METADATA_BYTES_MAX)
+            body, _ = await self._request("GET", self._base, bytes_max=self._connection.response_bytes_max)
             extensions = _parse(body).get("extensions")
             self._takes_binary = isinstance(extensions, list) and "binary_tensor_data" in extensions
         return self._takes_binary

@@ -69,13 +69,6 @@ def encode(tensor: Tensor) -> bytes:
     return tensor.tobytes()
 
 
-def encode_bf16(tensor: Tensor) -> bytes:
-    """The raw bytes of a float32 array as BF16, rounded to the nearest, ties to even."""
-    bits = np.ascontiguousarray(tensor, np.float32).view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return (rounded >> np.uint32(16)).astype("<u2").tobytes()
-
-
 def decode(datatype: str, shape: Sequence[int], raw: bytes | memoryview) -> Tensor:
     """The array in `raw`; raises InvalidTensor unless it holds exactly `shape` elements of `datatype`."""
     count = elements_of(shape)

@@ -5,9 +5,19 @@ a miner can send (NaN, infinities, other shapes or types) leaves as anything but
 """
 
 from assay.verification.comparisons import Flaw, InvalidReference, Metric, Verdict, check_reference, compare
-from assay.verification.scores import MinerScore, Rule, Sample, percentile_nearest_rank, quality_of, score, weight_of
+from assay.verification.scores import (
+    FAILED,
+    MinerScore,
+    Rule,
+    Sample,
+    percentile_nearest_rank,
+    quality_of,
+    score,
+    weight_of,
+)
 
 __all__ = [
+    "FAILED",
     "Flaw",
     "InvalidReference",
     "Metric",
