@@ -106,7 +106,6 @@ def start_triton(
         *arguments,
     ]
     environment = {**os.environ, **(env or {}), "PATH": f"{home}/python/bin:{os.environ['PATH']}"}
-    environment.pop("VIRTUAL_ENV", None)
     with log.open("wb") as sink:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment, start_new_session=True
