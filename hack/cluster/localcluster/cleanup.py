@@ -11,7 +11,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from . import network, processes
+from . import mounts, network, processes
 from .console import ClusterError, wait_for
 from .layout import DATA_ROOT, RUN_ROOT, Layout
 
@@ -25,14 +25,10 @@ def remove(layout: Layout) -> None:
     _unmount_all(layout)
     network.remove(layout)
     _remove_cgroups(layout)
-    for link in Path("/var/log/containers").glob("*"):  # the kubelet's links to logs, in a folder it cannot change
-        if link.is_symlink() and str(link.readlink()).startswith(f"{layout.data_dir}/"):
-            link.unlink(missing_ok=True)
-    for result in Path("/var/lib/cni/results").glob(f"{layout.netns}-*"):
-        result.unlink(missing_ok=True)
     for folder in (layout.data_dir, layout.run_dir):
         if folder.exists():
             shutil.rmtree(folder)
+    mounts.remove_targets()
     with contextlib.suppress(OSError):  # other clusters still live there
         DATA_ROOT.rmdir()
 
@@ -89,11 +85,11 @@ def _unmount_all(layout: Layout) -> None:
 
 
 def _mounts(layout: Layout) -> list[str]:
-    """Mount points below our folders, innermost first."""
-    ours = (f"{DATA_ROOT / layout.name}/", f"{RUN_ROOT / layout.name}/")
+    """Mount points at or below our folders, innermost first."""
+    ours = (DATA_ROOT / layout.name, RUN_ROOT / layout.name)
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
-    return [point for point in reversed(points) if point.startswith(ours)]
+    points = [Path(line.split()[4].encode().decode("unicode_escape")) for line in lines]
+    return [str(point) for point in reversed(points) if any(point.is_relative_to(folder) for folder in ours)]
 
 
 def _lines(file: Path) -> list[str]:

@@ -7,6 +7,7 @@ own network namespace.
 import base64
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from . import build
@@ -73,16 +74,19 @@ def kwok(layout: Layout) -> Daemon:
 def node(layout: Layout) -> list[Daemon]:
     """containerd, kubelet and kube-proxy, in starting order."""
     search = os.pathsep.join([str(build.CONTAINERD_SHIM.folder), "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"])
-    containerd = _daemon(build.CONTAINERD, f"--config={layout.config}/containerd.toml", environment={"PATH": search})
+    containerd = _daemon(build.CONTAINERD, f"--config={layout.config}/containerd.toml")
     kubelet = _daemon(
         build.KUBELET,
         f"--kubeconfig={layout.kubeconfig_of('kubelet')}",
         f"--config={layout.config}/kubelet.json",
-        f"--root-dir={layout.data_dir}/kubelet",
         f"--hostname-override={NODE_NAME}",
         f"--node-ip={layout.node_ip}",
     )
-    return [containerd, kubelet, _daemon(build.KUBE_PROXY, f"--config={layout.config}/kube-proxy.json")]
+    return [
+        replace(containerd, environment={"PATH": search}, of_node=True),
+        replace(kubelet, of_node=True),
+        _daemon(build.KUBE_PROXY, f"--config={layout.config}/kube-proxy.json"),
+    ]
 
 
 def write_files(layout: Layout) -> None:
@@ -110,8 +114,8 @@ def write_files(layout: Layout) -> None:
     )
 
 
-def _daemon(tool: build.Tool, *flags: str, environment: dict[str, str] | None = None) -> Daemon:
-    return Daemon(tool.name, (str(tool.path), *flags), environment or {})
+def _daemon(tool: build.Tool, *flags: str) -> Daemon:
+    return Daemon(tool.name, (str(tool.path), *flags))
 
 
 def _etcd(layout: Layout) -> Daemon:
@@ -221,7 +225,7 @@ def _kubelet_config(layout: Layout) -> dict[str, Any]:
         "clusterDNS": [DNS_SERVICE_IP],
         "clusterDomain": "cluster.local",
         "podLogsDir": f"{layout.data_dir}/pods",
-        "volumePluginDir": f"{layout.data_dir}/kubelet/volume-plugins",
+        "volumePluginDir": "/var/lib/kubelet/volume-plugins",  # the node's own /var/lib/kubelet: see mounts.py
         "serializeImagePulls": False,
         # Images are loaded from archives: one that the kubelet collects cannot be pulled again.
         "imageGCHighThresholdPercent": 100,

@@ -4,9 +4,10 @@ Invariant: a cluster's data lives exactly as long as one of its daemons. `up` on
 starts only what is missing; with none left it clears the remains and begins anew.
 """
 
+import socket
 from pathlib import Path
 
-from . import api, build, cleanup, components, debian, images, network, nodes, pki, processes
+from . import api, build, cleanup, components, debian, images, mounts, network, nodes, pki, processes
 from .api import Admin
 from .console import ClusterError, say, wait_for
 from .layout import NODE_NAME, NODE_POD_CIDR, Layout, claim
@@ -73,8 +74,9 @@ def _start_node(layout: Layout, admin: Admin) -> None:
     if fresh:
         say("starting the node")
     _make_cgroups(layout)
+    mounts.ensure(layout)
     processes.start(layout, containerd)
-    wait_for("containerd listens", layout.containerd_socket.exists, 30, f"See {layout.log(containerd.name)}")
+    wait_for("containerd listens", lambda: _containerd_listens(layout), 60, f"See {layout.log(containerd.name)}")
     processes.start(layout, kubelet)
     processes.start(layout, proxy)
     if fresh:
@@ -98,6 +100,12 @@ def _start_node(layout: Layout, admin: Admin) -> None:
         120,
         f"Try: {build.client_folder()}/kubectl --kubeconfig={layout.kubeconfig} -n kube-system describe pods",
     )
+
+
+def _containerd_listens(layout: Layout) -> bool:
+    processes.check(layout, build.CONTAINERD.name)
+    with socket.socket(socket.AF_UNIX) as client:  # a socket file alone may be a killed containerd's
+        return client.connect_ex(str(layout.containerd_socket)) == 0
 
 
 def _make_cgroups(layout: Layout) -> None:

@@ -11,9 +11,12 @@ from .console import run
 from .layout import SERVICE_CIDR, Layout
 
 
-def enter(layout: Layout) -> list[str]:
-    """Argv prefix that runs a command next to the node. `ip netns exec` would hide the cgroups under a new /sys."""
-    return ["nsenter", f"--net={layout.netns_path}", "--"]
+def enter(layout: Layout, mounts: Path | None = None) -> list[str]:
+    """Argv prefix that runs a command next to the node, and with `mounts` also in that mount namespace.
+
+    `ip netns exec` would not do: it hides the cgroups under a new /sys.
+    """
+    return ["nsenter", f"--net={layout.netns_path}", *([f"--mount={mounts}"] if mounts else []), "--"]
 
 
 def exists(layout: Layout) -> bool:

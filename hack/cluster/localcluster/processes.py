@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .console import ClusterError, wait_for
 from .layout import Layout
+from .mounts import pin
 from .network import enter, inode
 
 _SC_PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -20,11 +21,15 @@ _SC_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Daemon:
-    """A program to keep running. `environment` is added to ours."""
+    """A program to keep running.
+
+    `environment` is added to ours; `of_node` puts it into the node's mount namespace, which must exist then.
+    """
 
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    of_node: bool = False
 
 
 def start(layout: Layout, daemon: Daemon) -> None:
@@ -36,7 +41,7 @@ def start(layout: Layout, daemon: Daemon) -> None:
     with log.open("ab") as output:
         # nsenter executes the program in its own place, so this pid is the daemon's.
         process = subprocess.Popen(
-            [*enter(layout), *daemon.argv],
+            [*enter(layout, pin(layout) if daemon.of_node else None), *daemon.argv],
             cwd="/", env=os.environ | daemon.environment, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
