@@ -88,7 +88,8 @@ def main() -> int:
         n, validators, variant = arguments.one
         print(json.dumps(measure(int(n), int(validators), variant, arguments.rounds)))
         return 0
-    print(f"{'n / V':>12} {'variant':<13} {'exact':>9} {'best':>9} {'float64':>9} {'ratio':>6} {'target':>7} {'Rust':>8} {'peak':>9}")
+    heads = f"{'exact':>9} {'best':>9} {'float64':>9} {'ratio':>6} {'target':>7} {'Rust':>8} {'peak':>9}"
+    print(f"{'n / V':>12} {'variant':<13} {heads}")
     missed = 0
     for n, validators in SIZES:
         for position, variant in enumerate(VARIANTS):

@@ -1,7 +1,7 @@
 """The same epoch in float64 and dense matrices: what one would write without caring for the last digit.
 
-It is the yardstick of the benchmark and a cross-check to about 1e-6, never more: at a tie one unit in the last place moves
-its median. It reads the same `EpochState`.
+It is the yardstick of the benchmark and a cross-check to about 1e-6, never more: at a tie one unit in the last place
+moves its median. It reads the same `EpochState`.
 """
 
 from dataclasses import dataclass
@@ -86,9 +86,7 @@ def run(state: EpochState) -> FloatResult:
     return FloatResult(consensus, trust, incentive, by_uid, emission, bonds, rows)
 
 
-def _liquid(
-    state: EpochState, for_bonds: Floats, old: Floats, consensus: Floats, present: NDArray[np.bool_]
-) -> Floats:
+def _liquid(state: EpochState, for_bonds: Floats, old: Floats, consensus: Floats, present: NDArray[np.bool_]) -> Floats:
     settings = state.hyperparameters
     low, high = settings.alpha_low_u16 / 65535, settings.alpha_high_u16 / 65535
     buy, sell = np.maximum(for_bonds - consensus, 0), np.maximum(old - for_bonds, 0)

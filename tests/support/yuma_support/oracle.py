@@ -193,9 +193,7 @@ def run(state: dict[str, Any]) -> dict[str, Any]:
         "dividends_u16": [u16(x) for x in dividends],
         "validator_trust_u16": [u16(x) for x in trust],
         "new_validator_permits": new_permits,
-        "bonds_u16_out": [
-            [[j, u16(b)] for j, b in row] if new_permits[i] else [] for i, row in enumerate(bonds)
-        ],
+        "bonds_u16_out": [[[j, u16(b)] for j, b in row] if new_permits[i] else [] for i, row in enumerate(bonds)],
         "ema_bonds_raw": [[[j, b] for j, b in row] for row in bonds],
     }
 
@@ -250,7 +248,7 @@ def _classic(
     for_bonds: list[Row],
     stored: list[Row],
     alpha: int,
-    consensus: list[int],  # noqa: ARG001 - the two versions are called alike
+    consensus: list[int],
     incentive: list[int],
     active: list[int],
 ) -> tuple[list[int], list[Row]]:
