@@ -1,7 +1,7 @@
 """The resources of assay as frozen models, and their rendering into CRDs. Imports nothing of the rest of assay.
 
-This is the whole public face: `Subnet.parse(obj)`, `to_wire(model)` and the parts of all kinds. An object that got
-through `parse` keeps every type, limit and rule of the CRD; code that has a model never checks again.
+This is the whole public face: `Subnet.parse(obj)`, `to_wire(model)` and the parts of all kinds. An object that
+got through `parse` keeps every type, limit and rule of the CRD; code that has a model never checks again.
 """
 
 from typing import Final

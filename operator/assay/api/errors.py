@@ -70,6 +70,10 @@ def _wrong_type(expected: str) -> Callable[[Any, Mapping[str, Any]], str]:
     return explain
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 _EXPLANATIONS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], str]]] = {
     "missing": lambda _, __: "is required; add it",
     "int_type": _wrong_type("a whole number without quotes"),
@@ -84,9 +88,8 @@ _EXPLANATIONS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], str]]] = {
     "less_than_equal": lambda value, ctx: f"{value} > {ctx['le']}; write at most {ctx['le']}",
     "literal_error": lambda value, ctx: f"{_shown(value)} is unknown; write {ctx['expected']}",
     "string_too_long": lambda value, ctx: f"has {len(value)} characters; shorten it to {ctx['max_length']}",
-    "string_too_short": lambda _, ctx: f"is too short; write at least {ctx['min_length']} characters",
+    "string_too_short": lambda _, ctx: f"is too short; write at least {_counted(ctx['min_length'], 'character')}",
     "too_long": lambda _, ctx: f"has {ctx['actual_length']} items; keep at most {ctx['max_length']}",
-    "too_short": lambda _, ctx: f"has {ctx['actual_length']} items; give at least {ctx['min_length']}",
 }
 
 

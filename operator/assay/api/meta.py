@@ -30,25 +30,19 @@ ObjectName = Annotated[
     Field(min_length=1, max_length=253),
     Matches(
         SUBDOMAIN,
-        "must be an object name: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+        "must be the name alone of an object in the same namespace: lower case letters, digits, '-' and '.'",
     ),
 ]
 OwnName = Annotated[
     str,
     Field(min_length=1, max_length=52),
-    Matches(LABEL_NAME, "must be the name of an assay object: at most 52 lower case letters, digits and '-'"),
+    Matches(LABEL_NAME, "must be a name alone, its namespace apart: at most 52 lower case letters, digits and '-'"),
 ]
 DataKey = Annotated[
     str,
     Field(min_length=1, max_length=253),
     Matches("[-._a-zA-Z0-9]+", "must be a key of the ConfigMap or Secret: letters, digits, '-', '_' and '.'"),
 ]
-Digest = Annotated[
-    str,
-    Field(max_length=71),
-    Matches("sha256:[0-9a-f]{64}", "must be a digest: sha256: followed by 64 lower case hexadecimal digits"),
-]
-ObjectUid = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class NamespacedName(NamedTuple):

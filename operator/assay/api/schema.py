@@ -6,8 +6,9 @@ API server: what one side accepts, the other accepts. Nothing here may know a pa
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -22,7 +23,7 @@ BROKEN_RULES: Final = "assay_rules"
 """Type of the pydantic error that carries broken rules in its context, as (field, message) pairs under `broken`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """One validation rule on a value: a CEL expression, the message for the user, and the same predicate in Python.
 
@@ -131,11 +132,6 @@ class Marker:
         return {keyword: value for keyword, value in merged.items() if value is not None}
 
 
-def list_map(*keys: str) -> Marker:
-    """Mark a list as a map keyed by these fields of its items: appliers own items, not the whole list."""
-    return Marker((("x-kubernetes-list-type", "map"), ("x-kubernetes-list-map-keys", list(keys))))
-
-
 ATOMIC: Final = Marker((("x-kubernetes-list-type", "atomic"),))
 """Mark a list as one value with one owner."""
 
@@ -211,6 +207,49 @@ class GoDuration(Rule):
         return {**super().__get_pydantic_json_schema__(schema, handler), "maxLength": MAX_DURATION_LENGTH}
 
 
+class ListMap(Rule):
+    """The list is a map keyed by one field of its items: keys are unique, and appliers own items, not the list."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__("", f"{key} must be unique among the items; merge those that share one", self._is_map)
+
+    def _is_map(self, items: Sequence[Model]) -> bool:
+        return len({getattr(item, self.key) for item in items}) == len(items)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Set the list type, which makes the API server refuse a key that is there twice."""
+        return {**handler(schema), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
+
+
+class DateTime(Rule):
+    """The string is an instant as RFC 3339 has it. The API server knows that as a format, so it needs no CEL."""
+
+    def __init__(self) -> None:
+        super().__init__("", "must be an instant in RFC 3339, such as 2026-11-24T20:15:00Z", _is_instant)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Set the format."""
+        return {**handler(schema), "format": "date-time"}
+
+
+_INSTANT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+
+
+def _is_instant(text: str) -> bool:
+    parts = _INSTANT.fullmatch(text)
+    if parts is None:
+        return False
+    try:
+        date.fromisoformat(parts[1])
+    except ValueError:
+        return False
+    return True
+
+
 U16: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
 """A share: n means n/65535."""
 
@@ -223,9 +262,5 @@ Epoch: TypeAlias = Annotated[int, Field(ge=0, le=99_999_999)]
 Uid: TypeAlias = U16
 """Number of a miner or validator in its Subnet."""
 
-Timestamp: TypeAlias = Annotated[
-    str,
-    Field(max_length=35),
-    Marker((("format", "date-time"),)),
-]
+Timestamp: TypeAlias = Annotated[str, Field(max_length=35), DateTime()]
 """An instant, RFC 3339, written in UTC."""

@@ -5,9 +5,9 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from assay.api.meta import LABEL_NAME, Condition, DataKey, ObjectName
-from assay.api.schema import Matches, Model, Rule, cel, list_map
+from assay.api.schema import ListMap, Matches, Model, Rule, cel
 
-Conditions: TypeAlias = Annotated[tuple[Condition, ...], Field(strict=False, max_length=16), list_map("type")]
+Conditions: TypeAlias = Annotated[tuple[Condition, ...], Field(strict=False, max_length=16), ListMap("type")]
 """Conditions, one of each type."""
 
 Sha256: TypeAlias = Annotated[
@@ -94,18 +94,22 @@ class TokenSecretRef(SecretKeyRef):
     """Key of the value in the Secret."""
 
 
-_IPV6 = r"\[[0-9a-fA-F:.]{2,45}\]"
-_HOST = rf"({LABEL_NAME}(\.{LABEL_NAME})*\.?|{_IPV6})"
-_PORT = "(:[0-9]{1,5})?"
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+_IPV6 = r"\[[0-9a-f:.]{2,45}\]"
+# The last label begins with a letter: 127.1, 0x7f.1 and 2130706433 are addresses in disguise, and no names.
+_NAME = rf"({LABEL_NAME}\.)*[a-z]([-a-z0-9]*[a-z0-9])?\.?"
+_HOST = f"({_IPV4}|{_IPV6}|{_NAME})"
+_PORT = ":([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _PATH = "(/[-._~a-zA-Z0-9/%]*)?"
 
 Url: TypeAlias = Annotated[
     str,
     Field(max_length=512),
     Matches(
-        f"(grpcs?://{_HOST}{_PORT}|https?://{_HOST}{_PORT}{_PATH})",
-        "must be grpc://host:port or grpcs://host:port, or http:// or https:// with an optional path; lower case host,"
-        " no user name, no query, no fragment; put credentials into tokenSecretRef",
+        f"(grpcs?://{_HOST}{_PORT}|https?://{_HOST}({_PORT})?{_PATH})",
+        "must be grpc://host:port or grpcs://host:port, or http:// or https:// with a host and, optionally, port and"
+        " path; write the host in lower case, without user name, query or fragment; credentials go to tokenSecretRef",
     ),
 ]
 

@@ -29,11 +29,14 @@ from assay.api.v1alpha1.common import ClaimedModel, Conditions, Endpoint, Relati
 
 ModelState: TypeAlias = Literal["Pending", "Loading", "Loaded", "FailedToLoad", "Unknown"]
 
+_REGISTRY = "[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?(:[0-9]{1,5})?"
+_COMPONENT = "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
+
 ImageReference: TypeAlias = Annotated[
     str,
     Field(min_length=1, max_length=512),
     Matches(
-        r"[a-zA-Z0-9]([-._a-zA-Z0-9/:]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?",
+        rf"({_REGISTRY}/)?{_COMPONENT}(/{_COMPONENT})*(:[a-zA-Z0-9_][-._a-zA-Z0-9]{{0,127}})?(@sha256:[0-9a-f]{{64}})?",
         "must be an image reference such as example.com/team/image:tag or one with @sha256:…; no scheme, no spaces",
     ),
 ]
@@ -99,7 +102,7 @@ class ConfigMapSource(Model):
 
 @cel(
     "[has(self.image), has(self.persistentVolumeClaim), has(self.configMap)].exists_one(given, given)",
-    "exactly one of image, persistentVolumeClaim and configMap must be set; keep the one that holds the model's files",
+    "exactly one of image, persistentVolumeClaim and configMap must hold the model's files; set one, remove the others",
     lambda it: [it.image, it.persistent_volume_claim, it.config_map].count(None) == 2,
 )
 class ModelSource(Model):

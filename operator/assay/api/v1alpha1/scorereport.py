@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assay.api.meta import Namespace, OwnName
 from assay.api.resource import Column, Definition, Resource
-from assay.api.schema import U16, Epoch, Model, Timestamp, Uid, cel, list_map
+from assay.api.schema import U16, Epoch, ListMap, Model, Timestamp, Uid, cel
 from assay.api.v1alpha1.common import Conditions, Sha256
 
 
@@ -107,7 +107,7 @@ class ScoreReportSpec(Model):
     """The validator."""
     assignment_digest: Sha256
     """Digest of the assignment that was carried out."""
-    scores: Annotated[tuple[Score, ...], Field(strict=False, max_length=256), list_map("uid")] = ()
+    scores: Annotated[tuple[Score, ...], Field(strict=False, max_length=256), ListMap("uid")] = ()
     """Scores in full rows, for up to 256 miners."""
     packed: PackedScores | None = None
     """Scores as columns, for more."""

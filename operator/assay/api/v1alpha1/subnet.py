@@ -11,7 +11,7 @@ from pydantic import Field
 from assay.api.durations import DURATION_PATTERN, parse_duration_s
 from assay.api.meta import LabelSelector, Namespace, NamespacedName, OwnName
 from assay.api.resource import Column, Definition, Resource, name_rule
-from assay.api.schema import ATOMIC, U16, Epoch, GoDuration, Model, Rule, Timestamp, Uid, Units, cel, list_map
+from assay.api.schema import ATOMIC, U16, Epoch, GoDuration, ListMap, Model, Rule, Timestamp, Uid, Units, cel
 from assay.api.v1alpha1.common import ClaimedModel, Conditions, ObjectUid, Sha256
 
 TaskKind: TypeAlias = Literal["Embedding", "Classification", "TextGeneration", "Tensor"]
@@ -352,9 +352,9 @@ class SubnetStatus(Model):
     """The epoch that is open."""
     committed: CommittedEpoch | None = None
     """The last epoch that counted."""
-    miners: Annotated[tuple[MinerStatus, ...], Field(strict=False, max_length=256), list_map("uid")] = ()
+    miners: Annotated[tuple[MinerStatus, ...], Field(strict=False, max_length=256), ListMap("uid")] = ()
     """The miners, in full up to 256; beyond, see `packed`."""
-    validators: Annotated[tuple[ValidatorStatus, ...], Field(strict=False, max_length=256), list_map("uid")] = ()
+    validators: Annotated[tuple[ValidatorStatus, ...], Field(strict=False, max_length=256), ListMap("uid")] = ()
     """The validators."""
     packed: PackedMiners | None = None
     """The miners as packed columns, when there are more than 256."""
