@@ -54,7 +54,9 @@ def conjunction(type_: str, parts: Iterable[Verdict], reason: str, message: str 
     return yes(type_, reason, message)
 
 
-def dated(verdicts: Iterable[Verdict], before: Sequence[Condition], *, generation: int, now: datetime) -> list[Condition]:
+def dated(
+    verdicts: Iterable[Verdict], before: Sequence[Condition], *, generation: int, now: datetime
+) -> list[Condition]:
     """The verdicts as conditions, in the order given.
 
     Args:
@@ -65,6 +67,15 @@ def dated(verdicts: Iterable[Verdict], before: Sequence[Condition], *, generatio
     """
     known = {condition.type: condition for condition in before}
     return [_dated(verdict, known.get(verdict.type), generation, now) for verdict in verdicts]
+
+
+def refused(
+    before: Sequence[Condition], reason: str, message: str, *, generation: int, now: datetime
+) -> list[Condition]:
+    """Conditions of an object that cannot be carried out: not Accepted, hence not Ready; the others as they were."""
+    kept = [condition for condition in before if condition.type not in {"Ready", "Accepted"}]
+    verdicts = (no("Ready", reason, message), no("Accepted", reason, message))
+    return [*dated(verdicts, before, generation=generation, now=now), *kept]
 
 
 def _dated(verdict: Verdict, before: Condition | None, generation: int, now: datetime) -> Condition:

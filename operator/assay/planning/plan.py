@@ -55,7 +55,7 @@ class Plan:
 
     Attributes:
         effects: what to do, in this order; each may be repeated without harm.
-        status: the whole status wished, in wire form; written only if it differs from what was read. None leaves it alone.
+        status: the whole status wished, in wire form; written only if it differs from what was read. None: leave alone.
         requeue_after_s: seconds until the object wants to be looked at again although nothing changed; None for never.
     """
 
