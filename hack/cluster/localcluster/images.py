@@ -52,7 +52,10 @@ def load(layout: Layout, archive: Path) -> None:
     if not archive.is_file():
         raise ClusterError(f"load-image {archive}: no such file; expected a docker or OCI archive (.tar)")
     socket = f"--address={layout.containerd_socket}"
-    output = run(str(build.CTR.path), socket, "--namespace=k8s.io", "images", "import", str(archive.resolve()))
+    try:
+        output = run(str(build.CTR.path), socket, "--namespace=k8s.io", "images", "import", str(archive.resolve()))
+    except ClusterError as refusal:
+        raise ClusterError(f"load-image {archive}: expected a docker or OCI archive (.tar); {refusal}") from refusal
     for words in map(str.split, output.splitlines()):
         if words[1:] == ["saved"]:
             say(f"loaded {words[0]}")

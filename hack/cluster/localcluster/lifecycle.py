@@ -42,8 +42,9 @@ def up(name: str, profile: str) -> Layout:
 
 
 def alive(layout: Layout) -> bool:
-    """Tell whether this cluster still has something worth keeping: etcd, and the network it listens in."""
-    return processes.pid_of(layout, build.ETCD.name) is not None and network.exists(layout)
+    """Tell whether there is something worth keeping: the network, and any daemon in it."""
+    running = any(processes.pid_of(layout, name) is not None for name in processes.recorded(layout))
+    return running and network.exists(layout)
 
 
 def daemon_of(layout: Layout, component: str) -> Daemon:

@@ -59,6 +59,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> None:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `status | head` is no error
     layout = _existing(arguments)
     print(f"cluster {layout.name} at {layout.server}, namespace {layout.netns}")
     for name in processes.recorded(layout):
