@@ -52,7 +52,7 @@ class PodTemplateRefused(ValueError):
 
 def merge_pod_template(
     base: Mapping[str, Any],
-    overlay: Mapping[str, Any],
+    overlay: Mapping[str, Any] | None,
     *,
     container: str,
     fixed: Fixed | None = None,
@@ -63,7 +63,7 @@ def merge_pod_template(
 
     Args:
         base: the complete template that assay builds; not changed.
-        overlay: a partial PodTemplateSpec, as the user wrote it.
+        overlay: a partial PodTemplateSpec, as the user wrote it; None for none.
         container: name of the one container in `base`.
         fixed: fields of that container that must come out as they went in, each with the remedy to tell.
         fixed_pod: the same for fields of the pod spec.
@@ -72,6 +72,7 @@ def merge_pod_template(
     Raises:
         PodTemplateRefused: one problem for each field that is malformed or would break an invariant.
     """
+    overlay = overlay or {}
     try:
         merged = _merge_map(base, overlay, path)
     except _Malformed as problem:
