@@ -224,7 +224,7 @@ def score_report(policy: Mapping[str, Any], epoch: int = 40, digest: str = "0123
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installation() -> Installation:
     """The chart, installed; the cluster is left up for the next run."""
     cluster = LocalCluster(name="chart")
