@@ -6,9 +6,9 @@ API server: what one side accepts, the other accepts. Nothing here may know a pa
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -146,32 +146,6 @@ Any]`."""
 
 Opaque: TypeAlias = Annotated[dict[str, Any], OPAQUE]
 
-POD_TEMPLATE: Final = Marker(
-    (
-        ("type", "object"),
-        ("additionalProperties", None),
-        (
-            "properties",
-            {
-                "metadata": {
-                    "type": "object",
-                    "x-kubernetes-preserve-unknown-fields": True,
-                    "description": "Labels and annotations to add to the pods.",
-                },
-                "spec": {
-                    "type": "object",
-                    "x-kubernetes-preserve-unknown-fields": True,
-                    "description": "A partial pod spec, merged strategically over the one the operator builds.",
-                },
-            },
-        ),
-    )
-)
-"""Mark a partial PodTemplateSpec: free-form below `metadata` and `spec`, so that a misplaced `containers` is
-reported."""
-
-PodTemplate: TypeAlias = Annotated[dict[str, Any], POD_TEMPLATE]
-
 
 class Matches(Rule):
     """The whole string matches a regular expression that RE2 and Python read alike (ASCII, no look-around, no
@@ -223,31 +197,66 @@ class ListMap(Rule):
 
 
 class DateTime(Rule):
-    """The string is an instant as RFC 3339 has it. The API server knows that as a format, so it needs no CEL."""
+    """The string is an instant as RFC 3339 has it, from 1970 on.
+
+    The API server checks the format itself, but takes an empty list for it (1.37). The rule refuses that: CEL cannot
+    read a list as an instant.
+    """
 
     def __init__(self) -> None:
-        super().__init__("", "must be an instant in RFC 3339, such as 2026-11-24T20:15:00Z", _is_instant)
+        super().__init__(
+            "self >= timestamp('1970-01-01T00:00:00Z')",
+            "must be an instant in RFC 3339 from 1970 on, such as 2026-11-24T20:15:00Z",
+            _is_instant,
+        )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Set the format."""
-        return {**handler(schema), "format": "date-time"}
+        """Add the rule, and the format that makes the value an instant for it."""
+        return {**super().__get_pydantic_json_schema__(schema, handler), "format": "date-time"}
 
 
 _INSTANT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})",
-    re.ASCII,
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
+_FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _is_instant(text: str) -> bool:
-    parts = _INSTANT.fullmatch(text)
-    if parts is None:
+    if not _INSTANT.fullmatch(text):
         return False
     try:
-        date.fromisoformat(parts[1])
+        return datetime.fromisoformat(text) >= _FIRST_INSTANT
     except ValueError:
         return False
-    return True
+
+
+class PartialPodTemplate(Rule):
+    """The object is a partial PodTemplateSpec: free-form below `metadata` and `spec`, and nothing beside them.
+
+    The two are named in the schema, so that the API server reports a `containers` that was put beside them.
+    """
+
+    PARTS: ClassVar[Mapping[str, str]] = {
+        "metadata": "Labels and annotations to add to the pods.",
+        "spec": "A partial pod spec, merged strategically over the one that the operator builds.",
+    }
+
+    def __init__(self) -> None:
+        super().__init__(
+            "",
+            "metadata and spec of a podTemplate must be objects; write them as in a Pod",
+            lambda template: all(isinstance(template.get(part, {}), dict) for part in self.PARTS),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Name the two parts."""
+        part = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        properties = {name: {**part, "description": text} for name, text in self.PARTS.items()}
+        inherited = {keyword: value for keyword, value in handler(schema).items() if keyword != "additionalProperties"}
+        return {**inherited, "type": "object", "properties": properties}
+
+
+PodTemplate: TypeAlias = Annotated[dict[str, Any], PartialPodTemplate()]
 
 
 U16: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
