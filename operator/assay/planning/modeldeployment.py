@@ -7,7 +7,6 @@ as wished gives the status that is there already.
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,49 +15,32 @@ from assay.api import (
     LastFailure,
     ModelDeploymentStatus,
     ModelStatus,
-    ObjectMeta,
     to_wire,
 )
 from assay.desired.triton import selector_text
-from assay.planning.conditions import MESSAGE_LIMIT, conjunction, dated, no, timestamp
+from assay.planning.conditions import MESSAGE_LIMIT, conjunction, dated, timestamp
 from assay.planning.minership import Minership, minership
 from assay.planning.plan import Effect, Emit, Plan
 from assay.planning.reasons import DeploymentReason as Reason
 from assay.planning.serving import Children, Probe, Serving, Snapshot, serving
 from assay.planning.workload import TRANSIENT
 
-__all__ = ["Children", "Probe", "Snapshot", "Unreadable", "plan", "refuse"]
+__all__ = ["Children", "Probe", "Snapshot", "plan"]
 
 PROBE_PERIOD_S: Final = 10.0
+PROBE_POLL_S: Final = 0.5
 
 WISHED: Final = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 """Reasons not to be ready that the owner chose: no news."""
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A ModelDeployment whose spec slipped past the schema and cannot be read.
-
-    Attributes:
-        metadata: what could be read of it.
-        conditions: those of its status.
-        problems: one sentence for each field.
-    """
-
-    metadata: ObjectMeta
-    conditions: tuple[Condition, ...]
-    problems: tuple[str, ...]
-
-
-def plan(seen: Snapshot | Unreadable, now: datetime) -> Plan:
+def plan(seen: Snapshot, now: datetime) -> Plan:
     """Decide one pass.
 
     Args:
         seen: everything that was read, once.
         now: time zone aware; only dates conditions and failures.
     """
-    if isinstance(seen, Unreadable):
-        return refuse(seen, now)
     if seen.deployment.metadata.is_deleting:
         return Plan()
     served = serving(seen)
@@ -68,16 +50,6 @@ def plan(seen: Snapshot | Unreadable, now: datetime) -> Plan:
         return Plan(effects, to_wire(status), _requeue_after_s(seen, served))
     # What runs keeps running: a mistake in the spec must not take down what an earlier spec brought up.
     return Plan(tuple(it for it in effects if isinstance(it, Emit)), to_wire(status), served.requeue_after_s)
-
-
-def refuse(seen: Unreadable, now: datetime) -> Plan:
-    """Say why the spec cannot be read; touch nothing."""
-    message = "; ".join(seen.problems)
-    verdicts = [no("Ready", Reason.INVALID_SPEC, message), no("Accepted", Reason.INVALID_SPEC, message)]
-    generation = seen.metadata.generation
-    conditions = dated(verdicts, seen.conditions, generation=generation, now=now)
-    status = ModelDeploymentStatus(observed_generation=generation, conditions=tuple(conditions))
-    return Plan(_news(seen.conditions, conditions), to_wire(status))
 
 
 def _status(seen: Snapshot, served: Serving, place: Minership, now: datetime) -> ModelDeploymentStatus:
@@ -133,4 +105,6 @@ def _requeue_after_s(seen: Snapshot, served: Serving) -> float | None:
     """Servers elsewhere are looked at again and again, each at a moment of its own."""
     if seen.deployment.spec.triton is not None or seen.deployment.spec.suspend:
         return served.requeue_after_s
+    if seen.is_probing:
+        return PROBE_POLL_S
     return PROBE_PERIOD_S + zlib.crc32(seen.deployment.metadata.uid.encode()) % 2000 / 1000

@@ -20,6 +20,7 @@ class DeploymentReason(StrEnum):
     SCORED = "Scored"
 
     INVALID_SPEC = "InvalidSpec"
+    REFUSED = "Refused"
     NAME_TAKEN = "NameTaken"
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -67,6 +68,7 @@ MEANINGS: Final[dict[DeploymentReason, str]] = {
     DeploymentReason.REGISTERED: "The miner holds a number of its subnet.",
     DeploymentReason.SCORED: "Validators scored the miner in the last committed epoch.",
     DeploymentReason.INVALID_SPEC: "The spec cannot be carried out; the message names field and remedy.",
+    DeploymentReason.REFUSED: "The API server refuses a child as it is asked for; the message has its words.",
     DeploymentReason.NAME_TAKEN: "An object that is not ours has the name of a child; rename it or this object.",
     DeploymentReason.SUSPENDED: "`spec.suspend` is true: no pods run.",
     DeploymentReason.SCALED_TO_ZERO: "`spec.replicas` is 0: no pods run.",
@@ -90,7 +92,7 @@ MEANINGS: Final[dict[DeploymentReason, str]] = {
     DeploymentReason.PROBE_PENDING: "The server has not been asked yet.",
     DeploymentReason.UNREACHABLE: "The server does not answer in time.",
     DeploymentReason.PROTOCOL_ERROR: "Something answers, but not as a KServe v2 server does.",
-    DeploymentReason.SERVICE_NOT_FOUND: "The Service that `spec.serviceRef` names, or its port, does not exist.",
+    DeploymentReason.SERVICE_NOT_FOUND: "`spec.serviceRef` names no Service, or one with nothing behind it.",
     DeploymentReason.NO_ENDPOINTS: "The Service has no ready endpoint.",
     DeploymentReason.SUBNET_NOT_FOUND: "The Subnet that `spec.subnetRef` names does not exist.",
     DeploymentReason.NOT_ALLOWED: "The Subnet does not let miners of this namespace in.",

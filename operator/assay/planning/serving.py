@@ -51,9 +51,8 @@ class Snapshot:
         children: the live children.
         pods: pods with the children's labels.
         probe: the last answer of an endpoint or a Service; None before the first.
-        service: the Service that `spec.serviceRef` names, if it exists.
-        endpoint_slices: of that Service.
-        rejections: what the API server said when it refused to apply a child for this generation.
+        is_probing: whether the server is being asked right now.
+        endpoint_slices: of the Service that `spec.serviceRef` names.
     """
 
     deployment: ModelDeployment
@@ -63,9 +62,8 @@ class Snapshot:
     children: Children = Children()
     pods: tuple[Mapping[str, Any], ...] = ()
     probe: Probe | None = None
-    service: Mapping[str, Any] | None = None
+    is_probing: bool = False
     endpoint_slices: tuple[Mapping[str, Any], ...] = ()
-    rejections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _by_triton(seen: Snapshot, triton: Triton) -> Serving:
     trouble = worst_trouble(live, seen.pods, gpu.resource if gpu and gpu.count else None) if live is not None else None
     why = _standstill(seen, taken) or _as_verdict(trouble) or rollout.verdict
     return Serving(
-        accepted=_accepted(seen, (*problems, *seen.rejections)),
+        accepted=_accepted(seen, problems),
         workload=_workload(rollout, ready, why),
         model=yes("ModelAvailable", Reason.MODEL_LOADED) if ready else no("ModelAvailable", why.reason, why.message),
         servable=yes("Servable", Reason.SERVING) if ready else no("Servable", why.reason, why.message),
@@ -291,14 +289,14 @@ def _by_service(seen: Snapshot, ref: ServiceRef, effects: tuple[Effect, ...]) ->
 
 
 def _adopted(seen: Snapshot, ref: ServiceRef) -> Verdict:
-    """Whether the Service is there, has the port and something ready behind it."""
-    service = seen.service
-    if service is None:
-        return no("WorkloadReady", Reason.SERVICE_NOT_FOUND, f"spec.serviceRef.name: there is no Service {ref.name}")
-    ports = [port["port"] for port in service["spec"].get("ports", [])]
-    if ref.port not in ports:
-        has = f"Service {ref.name} has the ports {', '.join(map(str, ports))}"
-        return no("WorkloadReady", Reason.SERVICE_NOT_FOUND, f"spec.serviceRef.port: {ref.port}: {has}")
+    """Whether something ready stands behind the Service.
+
+    Told by its EndpointSlices alone: Kubernetes makes one for every Service with a selector, even an empty one, and a
+    Service without any cannot be told from none at all.
+    """
+    if not seen.endpoint_slices:
+        said = f"spec.serviceRef.name: there is no Service {ref.name} with endpoints in this namespace"
+        return no("WorkloadReady", Reason.SERVICE_NOT_FOUND, said)
     if not any(_has_ready_endpoint(piece) for piece in seen.endpoint_slices):
         return no("WorkloadReady", Reason.NO_ENDPOINTS, f"Service {ref.name} has no ready endpoint")
     return yes("WorkloadReady", Reason.EXTERNAL)
@@ -346,12 +344,10 @@ def _asked(seen: Snapshot) -> Verdict:
 
 
 def _address_problems(seen: Snapshot) -> tuple[str, ...]:
-    spec, probe = seen.deployment.spec, seen.probe
-    if spec.service_ref is not None and seen.service is not None and seen.service["spec"].get("type") == "ExternalName":
-        return ("spec.serviceRef.name: a Service of type ExternalName leads out of the namespace; use spec.endpoint",)
-    if probe is not None and probe.outcome == "Refused":
-        return (f"spec.{'endpoint.url' if spec.endpoint is not None else 'serviceRef'}: {probe.message}",)
-    return ()
+    if seen.probe is None or seen.probe.outcome != "Refused":
+        return ()
+    field_path = "endpoint.url" if seen.deployment.spec.endpoint is not None else "serviceRef"
+    return (f"spec.{field_path}: {seen.probe.message}",)
 
 
 def _accepted(seen: Snapshot, problems: tuple[str, ...]) -> Verdict:

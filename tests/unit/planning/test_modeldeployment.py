@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from assay.api import ModelDeployment, ObjectMeta
+from assay.api import ModelDeployment
 from assay.desired import triton as desired
-from assay.planning.modeldeployment import Children, Probe, Snapshot, Unreadable, plan
+from assay.planning.modeldeployment import Children, Probe, Snapshot, plan
 from assay.planning.plan import Apply, Delete, Emit, Plan
 from assay.planning.reasons import CONDITIONS, MEANINGS, DeploymentReason
 from assay.planning.workload import SEVERITY
@@ -29,7 +29,6 @@ from deployments import (
 )
 
 NOW = datetime(2026, 11, 24, 20, 0, 5, tzinfo=UTC)
-SERVICE: dict[str, Any] = {"metadata": {"name": "nim"}, "spec": {"ports": [{"port": 8001}]}}
 SLICES: tuple[dict[str, Any], ...] = ({"endpoints": [{"conditions": {"ready": True}}]},)
 
 
@@ -38,7 +37,7 @@ def status_of(plan_: Plan) -> dict[str, Any]:
     return dict(plan_.status)
 
 
-def conditions(seen: Snapshot | Unreadable) -> dict[str, tuple[str, str]]:
+def conditions(seen: Snapshot) -> dict[str, tuple[str, str]]:
     return {it["type"]: (it["status"], it["reason"]) for it in status_of(plan(seen, NOW))["conditions"]}
 
 
@@ -165,21 +164,6 @@ def test_arguments_that_would_hide_a_broken_model_are_refused() -> None:
     assert applied(plan(seen, NOW)) == []
 
 
-def test_what_the_api_server_refused_to_apply_is_an_invalid_spec() -> None:
-    seen = replace(serving(), rejections=("Deployment minilm-triton: spec.template.spec.containers[0].resources: bad",))
-    assert conditions(seen)["Accepted"] == ("False", "InvalidSpec")
-    assert applied(plan(seen, NOW)) == []
-
-
-def test_an_object_that_cannot_be_read_gets_a_condition_and_nothing_else() -> None:
-    problem = "ModelDeployment miners/minilm: spec.model: required"
-    seen = Unreadable(ObjectMeta(name="minilm", namespace="miners", generation=4), (), (problem,))
-    decided = plan(seen, NOW)
-    assert conditions(seen) == {"Ready": ("False", "InvalidSpec"), "Accepted": ("False", "InvalidSpec")}
-    assert decided.effects == (Emit("Warning", "InvalidSpec", problem),)
-    assert status_of(decided)["observedGeneration"] == 4
-
-
 # ---- status
 
 
@@ -280,6 +264,10 @@ def test_an_endpoint_is_ready_exactly_if_its_probe_says_so(probe: Probe | None, 
     assert 10 <= decided.requeue_after_s < 12
 
 
+def test_a_server_that_is_being_asked_is_looked_at_again_soon() -> None:
+    assert plan(snapshot(model_deployment(endpoint()), is_probing=True), NOW).requeue_after_s == 0.5
+
+
 def test_a_forbidden_address_names_the_field() -> None:
     seen = snapshot(model_deployment(endpoint()), probe=Probe("Refused", "127.0.0.1 is a loopback address"))
     assert "spec.endpoint.url: 127.0.0.1 is a loopback address" in message(seen, "Accepted")
@@ -311,50 +299,29 @@ def test_a_suspended_endpoint_takes_no_traffic_and_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "slices", "probe", "expected"),
+    ("slices", "probe", "expected"),
     [
-        pytest.param(None, (), None, ("False", "ServiceNotFound"), id="no such Service"),
-        pytest.param(
-            SERVICE | {"spec": {"ports": [{"port": 80}]}},
-            SLICES,
-            Probe("Ready"),
-            ("False", "ServiceNotFound"),
-            id="no such port",
-        ),
-        pytest.param(SERVICE, (), Probe("Ready"), ("False", "NoEndpoints"), id="nothing behind it"),
-        pytest.param(
-            SERVICE,
-            ({"endpoints": [{"conditions": {"ready": False}}]},),
-            Probe("Ready"),
-            ("False", "NoEndpoints"),
-            id="nothing ready behind it",
-        ),
-        pytest.param(SERVICE, ({"endpoints": None},), Probe("Ready"), ("False", "NoEndpoints"), id="an empty slice"),
-        pytest.param(
-            SERVICE, ({"endpoints": [{}]},), Probe("Ready"), ("True", "Serving"), id="an endpoint of unsaid state"
-        ),
-        pytest.param(SERVICE, SLICES, None, ("Unknown", "ProbePending"), id="not asked yet"),
-        pytest.param(SERVICE, SLICES, Probe("Unreachable", "x"), ("False", "Unreachable"), id="silent"),
-        pytest.param(SERVICE, SLICES, Probe("Ready"), ("True", "Serving"), id="ready"),
-        pytest.param(
-            {"metadata": {}, "spec": {"type": "ExternalName", "externalName": "x"}},
-            (),
-            None,
-            ("False", "InvalidSpec"),
-            id="a name that leads out of the namespace",
-        ),
+        pytest.param((), Probe("Unreachable", "x"), ("False", "ServiceNotFound"), id="no such Service"),
+        pytest.param(({"endpoints": [{"conditions": {"ready": False}}]},), Probe("Ready"), ("False", "NoEndpoints"),
+                     id="nothing ready behind it"),
+        pytest.param(({"endpoints": None},), Probe("Ready"), ("False", "NoEndpoints"), id="nothing behind it"),
+        pytest.param(({"endpoints": [{}]},), Probe("Ready"), ("True", "Serving"), id="an endpoint of unsaid state"),
+        pytest.param(SLICES, None, ("Unknown", "ProbePending"), id="not asked yet"),
+        pytest.param(SLICES, Probe("Unreachable", "x"), ("False", "Unreachable"), id="silent"),
+        pytest.param(SLICES, Probe("Refused", "x"), ("False", "InvalidSpec"), id="an address that is not allowed"),
+        pytest.param(SLICES, Probe("Ready"), ("True", "Serving"), id="ready"),
     ],
-)
+)  # fmt: skip
 def test_an_adopted_service_is_ready_exactly_if_it_has_endpoints_and_its_probe_says_so(
-    service: Any, slices: tuple[Any, ...], probe: Probe | None, expected: tuple[str, str]
+    slices: tuple[Any, ...], probe: Probe | None, expected: tuple[str, str]
 ) -> None:
-    seen = snapshot(model_deployment(service_ref()), service=service, endpoint_slices=slices, probe=probe)
+    seen = snapshot(model_deployment(service_ref()), endpoint_slices=slices, probe=probe)
     assert conditions(seen)["Ready"] == expected
     assert applied(plan(seen, NOW)) == []
 
 
 def test_the_address_of_an_adopted_service_is_its_name() -> None:
-    seen = snapshot(model_deployment(service_ref(port=9000)), service=SERVICE)
+    seen = snapshot(model_deployment(service_ref(port=9000)))
     assert status_of(plan(seen, NOW))["addresses"] == {"grpc": "grpc://nim.miners.svc.cluster.local:9000"}
 
 
