@@ -37,10 +37,20 @@ async def load(kubeconfig: Path | None = None, context: str | None = None) -> Co
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except (loaders.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
+    except (
+        loaders.ConfigException,
+        yaml.YAMLError,
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
+        # The loader takes for granted that the file holds what it should; what it stumbles over is the file's fault.
+        reason = " ".join(f"{error}".split()) or type(error).__name__
         source = f"kubeconfig {kubeconfig}" if kubeconfig else "service account or default kubeconfig"
         remedy = "give --kubeconfig, set KUBECONFIG, or run in a pod with a service account token"
-        raise CredentialsError(f"{source}: {error}; {remedy}") from error
+        raise CredentialsError(f"{source}: {reason}; {remedy}") from error
     return _closed_to_the_environment(configuration)
 
 

@@ -155,8 +155,9 @@ class KubeClient:
     async def apply(self, manifest: Mapping[str, Any], *, field_manager: str, force: bool = True) -> Object:
         """Server-side apply of the full intent: fields that the manager applied before and omits now are removed.
 
-        Give `metadata.uid` to apply to that incarnation only, `metadata.resourceVersion` to apply to that version only;
-        either raises `Conflict` otherwise. Never send `metadata.managedFields`.
+        Give `metadata.resourceVersion` to apply to that version only: raises `Conflict` otherwise. Give `metadata.uid`
+        to apply to that incarnation only: raises `Conflict` if there is none of the name, `Invalid` if there is another
+        (so the server answers). Never send `metadata.managedFields`.
         """
         ref = ObjectRef.of(manifest)
         resource = await self.resource_for(ref.api_version, ref.kind)
