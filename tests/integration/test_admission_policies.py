@@ -387,6 +387,105 @@ def test_metadata_sent_with_status_is_not_a_way_round(world: World) -> None:
     assert world.ask("PATCH", path, patch, user=OWNER, content_type=MERGE).status == 403
 
 
+MANAGED = {"app.kubernetes.io/managed-by": "assay"}
+CHILDREN = {
+    "configmaps": ("v1", "ConfigMap", {"data": {"key": "value"}}),
+    "serviceaccounts": ("v1", "ServiceAccount", {}),
+    "services": ("v1", "Service", {"spec": {"ports": [{"port": 8001}]}}),
+    "deployments": (
+        "apps/v1",
+        "Deployment",
+        {
+            "spec": {
+                "selector": {"matchLabels": {"a": "b"}},
+                "template": {
+                    "metadata": {"labels": {"a": "b"}},
+                    "spec": {"containers": [{"name": "triton", "image": "x"}]},
+                },
+            }
+        },
+    ),
+    "jobs": (
+        "batch/v1",
+        "Job",
+        {
+            "spec": {
+                "suspend": True,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "scorer", "image": "x"}]}},
+            }
+        },
+    ),
+    "rolebindings": (
+        "rbac.authorization.k8s.io/v1",
+        "RoleBinding",
+        {
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "assay-scorer"},
+            "subjects": [{"kind": "ServiceAccount", "name": "val-a-scorer", "namespace": NS}],
+        },
+    ),
+}
+
+
+def child(world: World, plural: str, name: str, *, labelled: bool = True, owned: bool = True) -> dict[str, Any]:
+    api_version, kind, rest = CHILDREN[plural]
+    owners = score_report(world.policy)["metadata"]["ownerReferences"]
+    marks = {"labels": MANAGED if labelled else {}, "ownerReferences": owners if owned else []}
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": NS, **marks}, **rest}
+
+
+def child_path(plural: str, name: str | None = None) -> str:
+    api_version = CHILDREN[plural][0]
+    root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+    return "/".join(part for part in (f"{root}/namespaces/{NS}/{plural}", name) if part)
+
+
+@pytest.fixture(scope="module", params=CHILDREN)
+def plural(request: pytest.FixtureRequest, world: World) -> str:
+    """One kind of child, of which there are three: the operator's, a tenant's, and one that a tenant unlabelled."""
+    kind = str(request.param)
+    for name, labelled, owned in (("ours", True, True), ("theirs", False, False), ("stripped", False, True)):
+        world.server.must("POST", child_path(kind), child(world, kind, name, labelled=labelled, owned=owned))
+    return kind
+
+
+WRITES_ONLY = "the operator writes only what it labels"
+NOT_OURS = "exists and is not the operator's"
+RELABEL = {"metadata": {"labels": {"x": "y"}}}
+
+
+def test_the_operator_makes_what_it_marks_and_nothing_else(world: World, plural: str) -> None:
+    for labelled, owned, refusal in (
+        (True, True, ""),
+        (False, True, WRITES_ONLY),
+        (True, False, WRITES_ONLY),
+        (False, False, WRITES_ONLY),
+    ):
+        body = child(world, plural, "fresh", labelled=labelled, owned=owned)
+        assert_refused(world.ask("POST", child_path(plural), body, user=OPERATOR), refusal, 201)
+        path = f"{child_path(plural, 'fresh')}?fieldManager=assay&force=true"
+        assert_refused(world.ask("PATCH", path, body, user=OPERATOR, content_type=APPLY), refusal, 201)
+
+
+def test_the_operator_takes_over_and_deletes_nothing_of_a_tenants(world: World, plural: str) -> None:
+    theirs = child_path(plural, "theirs")
+    takeover = child(world, plural, "theirs")
+    path = f"{theirs}?fieldManager=assay&force=true"
+    assert_refused(world.ask("PATCH", path, takeover, user=OPERATOR, content_type=APPLY), NOT_OURS, 200)
+    assert_refused(world.ask("DELETE", theirs, user=OPERATOR), NOT_OURS, 200)
+    assert_refused(
+        world.ask("PATCH", theirs, RELABEL, user=OWNER, groups=("system:masters",), content_type=MERGE), "", 200
+    )
+
+
+def test_the_operator_keeps_and_mends_its_own(world: World, plural: str) -> None:
+    for name in ("ours", "stripped"):
+        path = f"{child_path(plural, name)}?fieldManager=assay&force=true"
+        body = child(world, plural, name)
+        assert_refused(world.ask("PATCH", path, body, user=OPERATOR, content_type=APPLY), "", 200)
+        deleted = world.ask("DELETE", child_path(plural, name), user=OPERATOR)
+        assert deleted.status in (200, 202), deleted.message
+
+
 def test_many_annotations_stay_within_the_cost_limit(world: World) -> None:
     crowd = {f"example.com/annotation-{number}": "x" for number in range(5000)}
     answer = world.ask("POST", path_of("subnets", NS), subnet("crowd", NS, annotations=crowd), user=OWNER)
@@ -476,7 +575,7 @@ def test_the_server_finds_no_type_error_in_any_policy(world: World) -> None:
         item["metadata"]["name"]: item.get("status", {}).get("typeChecking", {}).get("expressionWarnings", [])
         for item in policies
     }
-    assert set(warnings) >= {"assay-scorereports", "assay-status", "assay-metadata"}
+    assert set(warnings) >= {f"assay-{name}" for name in ("scorereports", "status", "metadata", "envelope")}
     assert not any(warnings.values()), warnings
 
 

@@ -37,9 +37,10 @@ def granted(rules: Iterable[Mapping[str, Any]]) -> set[Right]:
 def used(audit_log: Path, user: str) -> set[Right]:
     """Every right that `user` used, by a log of JSON lines. Requests for no resource (/healthz, /apis) are left out."""
     return {
-        _right(event["objectRef"], event["verb"])
+        right
         for event in _events(audit_log, user)
         if "objectRef" in event and event.get("annotations", {}).get("authorization.k8s.io/decision") == "allow"
+        for right in _rights(event)
     }
 
 
@@ -60,6 +61,13 @@ def _events(audit_log: Path, user: str) -> Iterable[dict[str, Any]]:
             event = json.loads(line)
             if event.get("impersonatedUser", event["user"])["username"] == user:
                 yield event
+
+
+def _rights(event: Mapping[str, Any]) -> Iterable[Right]:
+    """What a request needs. A server-side apply that creates needs `create` too, but is logged as `patch`."""
+    yield _right(event["objectRef"], event["verb"])
+    if event["verb"] == "patch" and event.get("responseStatus", {}).get("code") == 201:
+        yield _right(event["objectRef"], "create")
 
 
 def _right(reference: Mapping[str, str], verb: str) -> Right:

@@ -53,9 +53,7 @@ def test_every_namespaced_object_is_in_the_release_namespace_and_labelled(object
     for o in objects:
         assert ("namespace" in o["metadata"]) == (o["kind"] in namespaced), o["kind"]
         assert o["metadata"]["labels"]["app.kubernetes.io/part-of"] == "assay"
-        assert o["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm", (
-            "assay marks the operator's own"
-        )
+        assert o["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm", "assay marks the operator's own"
 
 
 def test_operator_runs_two_replicas_one_of_which_may_be_away(objects: list[dict[str, Any]]) -> None:
@@ -167,7 +165,7 @@ def test_every_part_agrees_on_the_operators_identity(release: str, argv: list[st
     for kind in ("ClusterRoleBinding", "RoleBinding"):
         assert only(rendered, kind)["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": "elsewhere"}]
     policies = [o for o in rendered if o["kind"] == "ValidatingAdmissionPolicy"]
-    assert len(policies) == 3
+    assert len(policies) == 4
     for policy in policies:
         assert f"'{user}'" in str(policy["spec"]), policy["metadata"]["name"]
 
@@ -180,6 +178,25 @@ def test_every_policy_fails_closed_and_is_bound_to_deny(objects: list[dict[str, 
         assert spec["failurePolicy"] == "Fail", name
         assert bindings[name]["validationActions"] == ["Deny"]
         assert "matchResources" not in bindings[name], "a binding must not narrow its policy"
+
+
+def test_the_envelope_covers_every_child_that_the_operator_may_write(objects: list[dict[str, Any]]) -> None:
+    role = only(objects, "ClusterRole", "assay")
+    writable = {
+        (group, resource)
+        for rule in role["rules"]
+        if {"create", "delete"} <= set(rule["verbs"])
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    envelope = only(objects, "ValidatingAdmissionPolicy", "assay-envelope")["spec"]["matchConstraints"]
+    covered = {
+        (group, resource)
+        for rule in envelope["resourceRules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert covered == writable
 
 
 def test_switches_leave_out_what_they_say() -> None:
