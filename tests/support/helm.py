@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+# The C parser where there is one: the CRDs are 100 KB of YAML.
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "assay"
@@ -23,9 +27,9 @@ class HelmError(Exception):
 
 def binary(name: str = "helm") -> str:
     """Path of `helm` or `kubectl`. Raises HelmError with the remedy where there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay" / "bin"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay" / "bin"
     named = os.environ.get(name.upper())
-    cached = sorted(cache.glob(f"kubectl-helm-*/{name}"))
+    cached = sorted(folder.glob(f"kubectl-helm-*/{name}"))
     found = named or (str(cached[-1]) if cached else shutil.which(name))
     if not found:
         raise HelmError(f"{name} is not on this machine: run `hack/cluster/cluster build`, or set {name.upper()}=PATH")
@@ -43,8 +47,12 @@ def helm(*argv: str, kubeconfig: Path | None = None) -> str:
 
 def template(*argv: str, release: str = "assay", namespace: str = "assay-system") -> list[dict[str, Any]]:
     """The objects that an installation with these arguments would apply."""
-    text = helm("template", release, str(CHART), "--namespace", namespace, *argv)
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(_rendered(release, namespace, argv), Loader) if document]
+
+
+@cache
+def _rendered(release: str, namespace: str, argv: tuple[str, ...]) -> str:
+    return helm("template", release, str(CHART), "--namespace", namespace, *argv)
 
 
 def only(objects: list[dict[str, Any]], kind: str, name: str | None = None) -> dict[str, Any]:
