@@ -76,7 +76,9 @@ class Reconciler:
 
     async def _report(self, obj: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         if self._normal(obj.get("status") or {}) != self._normal(status):
-            await self._executor.write_status(obj, status)
+            answer = await self._executor.write_status(obj, status)
+            # The next pass may begin before the watch has shown this write; it would plan on what is past.
+            self._store.apply_event("MODIFIED", answer)
 
     def _normal(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """A status as the model reads it, so that defaults and absent fields make no difference.

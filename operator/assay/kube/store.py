@@ -97,7 +97,7 @@ class Store:
         for key in sorted(self._objects.keys() - listed.keys()):
             self._remove(key)
         for key in sorted(listed):
-            self._put(key, listed[key])
+            self._put(key, listed[key], is_truth=True)
 
     def apply_event(self, kind: EventType, obj: Object) -> None:
         """Take one event of a watch.
@@ -121,7 +121,8 @@ class Store:
         """Note that nothing else happened up to `resource_version`."""
         self._resource_version = resource_version
 
-    def _put(self, key: Key, obj: Object) -> None:
+    def _put(self, key: Key, obj: Object, *, is_truth: bool = False) -> None:
+        """Take an object over. A list is the truth even if its versions went back: the server may have been restored."""
         old = self._objects.get(key)
         if old is not None:
             was, now = old["metadata"], obj["metadata"]
@@ -129,6 +130,8 @@ class Store:
                 self._remove(key)
                 old = None
             elif was["resourceVersion"] == now["resourceVersion"]:
+                return
+            elif not is_truth and _is_older(now["resourceVersion"], was["resourceVersion"]):
                 return
             else:
                 self._unindex(key, old)
@@ -169,6 +172,14 @@ def is_newer(version: str, than: str) -> bool:
         return int(version) > int(than)
     except ValueError:
         return True
+
+
+def _is_older(version: str, known: str) -> bool:
+    """Whether a version comes before the one known: the answer to a write of our own may be ahead of the watch.
+
+    Versions of one server compare as whole numbers; where they do not, nothing is called older.
+    """
+    return version.isdigit() and known.isdigit() and int(version) < int(known)
 
 
 def _without_managed_fields(obj: Object) -> Object:
