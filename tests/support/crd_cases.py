@@ -7,6 +7,7 @@ do the models say?) and by the integration tests (what does the real API server 
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ def load(*verdicts: Verdict) -> list[Case]:
     return [case for path in sorted(FOLDER.glob("*.yaml")) for case in _cases(path) if case.verdict in verdicts]
 
 
+@cache
 def _cases(path: Path) -> list[Case]:
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [

@@ -249,6 +249,9 @@ class _Converter:
         return schema["default"] not in (None, "", []) and not (schema["default"] == {} and "properties" not in schema)
 
     def _children(self, schema: Schema, path: str, within: tuple[str, ...]) -> Schema:
+        extra = schema.get("additionalProperties")
+        if extra is True and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            raise NotStructuralError(path, "any fields would be accepted", "name the fields, or mark it Opaque")
         if "items" in schema:
             return {"items": self.convert(schema["items"], f"{path}[]", within)}
         if "properties" in schema:
@@ -258,11 +261,8 @@ class _Converter:
             }
             required = {"required": schema["required"]} if schema.get("required") else {}
             return required | {"properties": properties}
-        extra = schema.get("additionalProperties")
         if isinstance(extra, dict):
             return {"additionalProperties": self.convert(extra, f"{path}{{}}", within)}
-        if extra and not schema.get("x-kubernetes-preserve-unknown-fields"):
-            raise NotStructuralError(path, "any fields would be accepted", "name the fields, or mark it Opaque")
         return {}
 
     def _require_bounds(self, schema: Schema, path: str) -> None:

@@ -14,6 +14,8 @@ nanoseconds."""
 DURATION_PATTERN: Final = r"([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+"
 """One or more numbers with a unit each; a subset of Go's syntax without signs and without units below a millisecond."""
 
+MAX_FORMATTED_MS: Final = 10_000 * 3_600_000
+
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _WHOLE = re.compile(DURATION_PATTERN, re.ASCII)
 _PART = re.compile(r"(?P<whole>[0-9]{1,6})(?:\.(?P<fraction>[0-9]{1,3}))?(?P<unit>ms|s|m|h)", re.ASCII)
@@ -43,10 +45,12 @@ def parse_duration_s(text: str) -> float:
 
 
 def format_duration(milliseconds: int) -> str:
-    """Write whole milliseconds as the shortest duration of whole units: 90000 is `1m30s`. Raises ValueError below
-    zero."""
-    if milliseconds < 0:
-        raise ValueError(f"{milliseconds} ms < 0; a duration has no sign")
+    """Write whole milliseconds as whole units: 90000 is `1m30s`.
+
+    Raises ValueError below zero and from 10,000 hours on, where the text could grow too long to be read back.
+    """
+    if not 0 <= milliseconds < MAX_FORMATTED_MS:
+        raise ValueError(f"{milliseconds} ms cannot be written; give 0 to {MAX_FORMATTED_MS - 1}")
     parts = []
     for unit in ("h", "m", "s", "ms"):
         count, milliseconds = divmod(milliseconds, _UNIT_MS[unit])
