@@ -32,9 +32,7 @@ def suite() -> str:
 
 def bootstrap(tree: Path) -> None:
     """Fill the new folder `tree` with the base system. Raises StepError."""
-    for program in ("debootstrap", "buildah"):
-        if shutil.which(program) is None:
-            raise steps.StepError(f"base image: the program {program} is missing; run: apt-get install {program}")
+    steps.require("debootstrap", "debootstrap")
     address, keyring = mirror(suite())
     include = "--include=" + ",".join(packages())
     options = ["--variant=minbase", include, *([f"--keyring={keyring}"] if keyring else [])]

@@ -81,7 +81,8 @@ def _mounts(settings: Mapping[str, str]) -> list[Path]:
     return [f for f in dict.fromkeys(folders) if f.is_dir() and not any(p in folders for p in f.parents)]
 
 
-def require_root() -> None:
-    """Building needs root (mounts, device nodes, foreign owners). Raises StepError."""
+def require() -> None:
+    """Check that images can be built: root (mounts, device nodes, foreign owners) and buildah. Raises StepError."""
     if os.geteuid():
         raise steps.StepError("images: building needs root; run it with sudo -E, or build the Dockerfiles with docker")
+    steps.require("buildah", "buildah")

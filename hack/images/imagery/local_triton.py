@@ -4,7 +4,6 @@ The backend's stub embeds the system's shared libpython and finds its packages t
 the environment is made from exactly that interpreter (the stub ignores PYTHONPATH).
 """
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,10 +44,8 @@ def _python_version() -> str:
     if found:
         return found
     installed = next((v for v in VERSIONS if Path(f"/usr/bin/python{v}").exists()), None)
-    if installed and os.geteuid() == 0 and shutil.which("apt-get"):
-        steps.run(
-            f"libpython{installed}", ["apt-get", "install", "-y", "--no-install-recommends", f"libpython{installed}"]
-        )
+    if installed:
+        steps.install(f"libpython{installed}")
         if _embeddable(installed):
             return installed
     raise steps.StepError(

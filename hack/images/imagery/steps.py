@@ -1,6 +1,7 @@
 """Runs the tools and keeps the screen alive: one line at the start, one at the end, a sign of life in between."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,27 @@ def run(
                 f"{title}: {Path(argv[0]).name} ended with status {code}, expected 0. Its last lines:\n{tail}"
             )
     say(f"  {title}: {time.monotonic() - started:.1f} s")
+
+
+def require(program: str, package: str) -> None:
+    """Make sure that `program` is there, installing the Debian `package` if this user may. Raises StepError."""
+    if shutil.which(program) is None:
+        install(package)
+    if shutil.which(program) is None:
+        raise StepError(f"the program {program} is missing; install the package {package} and run again")
+
+
+def install(package: str) -> None:
+    """Install a Debian package if this is root and there is apt, waiting for another apt to end; else do nothing."""
+    if os.geteuid() or shutil.which("apt-get") is None:
+        return
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "--yes", "--no-install-recommends"]
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        run(f"installing {package}", [*apt, "install", package], env=quiet)
+    except StepError:  # the package lists may be old or missing
+        run("package lists", [*apt, "update"], env=quiet)
+        run(f"installing {package}", [*apt, "install", package], env=quiet)
 
 
 def output(argv: Sequence[str | Path]) -> str:

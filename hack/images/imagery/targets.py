@@ -3,6 +3,7 @@
 Invariant: an archive's folder is named by a key over everything that went into it, its own image name included.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from imagery import base, buildah, cache, environment, steps
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = ROOT / "hack/images"
 MODELS = ROOT / "examples/embeddings/models"
-MODEL_INPUTS = (*sorted(MODELS.glob("*.py")), MODELS / "servable", MODELS / "wheels.txt", MODELS / "build.txt")
+MODEL_INPUTS = tuple(
+    MODELS / name for name in ("build.py", "minilm_onnx.py", "wheels.py", "servable", "wheels.txt", "build.txt")
+)
 VARIANTS = ("fp32", "int8", "smaller", "noise")
 _KEPT = 3  # archives of each target, and sets of model repositories; older ones are deleted
 
@@ -25,6 +28,12 @@ class Names:
     registry: str = ""  # "" means local archives under localhost/assay
     tag: str = "dev"
     base: str = ""  # "" means the base image made here
+
+    @classmethod
+    def from_environment(cls) -> "Names":
+        """REGISTRY, TAG and BASE."""
+        read = os.environ.get
+        return cls(read("REGISTRY", ""), read("TAG") or "dev", read("BASE", ""))
 
     def reference(self, name: str) -> str:
         """The full image name, for example localhost/assay/triton:dev."""
