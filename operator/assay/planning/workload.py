@@ -26,7 +26,11 @@ IMAGE_REASONS: Final = frozenset(
     }
 )
 STARTING_REASONS: Final = frozenset({"ContainerCreating", "PodInitializing"})
-LOAD_FAILURE_MARKS: Final = ("failed to load", "UNAVAILABLE: ", "failed to poll from model repository")
+LAST_WORDS: Final = "error: creating server: "
+"""How Triton begins the line in which it says why it ends."""
+
+LOAD_FAILURES: Final = ("failed to load", "load failed for model", "UNAVAILABLE")
+"""What that line says if a model is the reason."""
 
 ModelState = Literal["Pending", "Loading", "Loaded", "FailedToLoad", "Unknown"]
 
@@ -214,19 +218,16 @@ def _ended(name: str, ended: Mapping[str, Any]) -> Trouble:
     if ended.get("reason") == "OOMKilled":
         words = f"container {name} took more memory than its limit; raise resources.limits.memory in spec.podTemplate"
         return Trouble(Reason.OOM_KILLED, words, code, time)
-    failure = _load_failure(log)
-    if failure is not None:
-        return Trouble(Reason.MODEL_LOAD_FAILED, f"Triton could not load the model: {failure}", code, time)
-    last_words = quoted(next((line for line in reversed(log.splitlines()) if line.strip()), ""))
-    said = f"; its last words: {last_words}" if last_words else ""
+    words = _last_words(log)
+    if any(mark in words for mark in LOAD_FAILURES):
+        return Trouble(Reason.MODEL_LOAD_FAILED, f"Triton could not load the model: {words}", code, time)
+    said = f"; its last words: {words}" if words else ""
     return Trouble(Reason.CRASH_LOOP, f"container {name} ended with exit code {code}{said}", code, time)
 
 
-def _load_failure(log: str) -> str | None:
-    """The line of Triton's log that says why a model did not load, without time, place and table borders."""
-    lines = [line for line in log.splitlines() if any(mark in line for mark in LOAD_FAILURE_MARKS)]
-    if not lines:
-        return None
-    telling = next((line for line in lines if "UNAVAILABLE: " in line or "failed to load '" in line), lines[0])
-    words = re.sub(r"^[EWI]\d{4} [\d:.]+ \d+ \S+\] ", "", telling.strip())
-    return quoted(words.strip('"| '))
+def _last_words(log: str) -> str:
+    """Why the server ended, by its own account: Triton's closing line with what follows it, else the last line."""
+    _, mark, told = log.rpartition(LAST_WORDS)
+    if mark:
+        return quoted(told)
+    return quoted(next((line for line in reversed(log.splitlines()) if line.strip()), ""))

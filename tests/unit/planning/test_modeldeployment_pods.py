@@ -10,10 +10,17 @@ from deployments import children, ended, model_deployment, pod, snapshot, unsche
 
 NOW = datetime(2026, 11, 24, 20, 0, 5, tzinfo=UTC)
 LOAD_FAILURE = """\
-E1124 19:58:59.123456 1 model_lifecycle.cc:642] "failed to load 'minilm' version 1: Internal: no tokenizer.json"
-| minilm | 1 | UNAVAILABLE: Internal: no tokenizer.json |
-error: creating server: Internal - failed to load all models
+| exit_timeout  | 3 |
+I1124 20:49:21.477706 1 server.cc:336] "All models are stopped, unloading models"
+error: creating server: Invalid argument - load failed for model 'minilm': version 1 is at UNAVAILABLE state: oh
+
+At:
+  /models/minilm/1/model.py(28): <module>
+;
+
 """
+NO_CONFIGURATION = "| a | b |\nerror: creating server: Internal - failed to load all models\n"
+BAD_FLAG = "tritonserver: unrecognized option '--nope'\nUsage: tritonserver [options]\n"
 QUOTA = 'pods "minilm-triton-6d4f-x7k2p" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2'
 PSA = 'pods "minilm-triton-6d4f-x7k2p" is forbidden: violates PodSecurity "restricted:latest": host ports'
 
@@ -112,7 +119,21 @@ BROKEN = [
         [pod(state=waiting("CrashLoopBackOff") | {"lastState": {"terminated": ended(1, log=LOAD_FAILURE)}})],
         "ModelLoadFailed",
         "FailedToLoad",
-        "failed to load 'minilm' version 1: Internal: no tokenizer.json",
+        "Triton could not load the model: Invalid argument - load failed for model 'minilm': version 1 is",
+    ),
+    Row(
+        "a model without a readable configuration",
+        [pod(state={"state": {"terminated": ended(1, log=NO_CONFIGURATION)}})],
+        "ModelLoadFailed",
+        "FailedToLoad",
+        "Triton could not load the model: Internal - failed to load all models",
+    ),
+    Row(
+        "an argument that Triton does not know",
+        [pod(state={"state": {"terminated": ended(1, log=BAD_FLAG)}})],
+        "CrashLoop",
+        "FailedToLoad",
+        "Usage: tritonserver",
     ),
     Row("a model being loaded", [pod()], "ModelLoading", "Loading"),
     Row("a model unloaded at run time", [pod(state={"started": True})], "ModelUnavailable", "Unknown"),
