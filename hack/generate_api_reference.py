@@ -36,8 +36,8 @@ def chapter(kind: type[Resource]) -> str:
         f"\n## {definition.kind}\n",
         root["description"],
         "",
-        f"`{definition.plural}.{GROUP}`, short name `{definition.short_name}`."
-        f" Columns of `kubectl get`: {columns(kind)}.",
+        f"`{definition.plural}.{GROUP}`, short name `{definition.short_name}`.",
+        f"Columns of `kubectl get`: {columns(kind)}.",
     ]
     if definition.scale is not None:
         lines.append("It can be scaled: `kubectl scale` and autoscalers set `spec.replicas`.")
