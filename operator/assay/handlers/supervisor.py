@@ -211,6 +211,8 @@ class _Run:
                 ),
                 settings=settings.build(),
                 standalone=True,
+                # Without one, kopf asks the system for a user name, which a container's numeric user does not have.
+                identity="assay",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
                 clusterwide=True,
                 stop_flag=stop,
             )

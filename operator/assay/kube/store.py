@@ -122,16 +122,16 @@ class Store:
         self._resource_version = resource_version
 
     def _put(self, key: Key, obj: Object, *, is_truth: bool = False) -> None:
-        """Take an object over. A list is the truth even if its versions went back: the server may have been restored."""
+        """Take an object over. A list is the truth even if versions went back: the server may have been restored."""
         old = self._objects.get(key)
         if old is not None:
             was, now = old["metadata"], obj["metadata"]
             if was.get("uid") != now.get("uid"):
                 self._remove(key)
                 old = None
-            elif was["resourceVersion"] == now["resourceVersion"]:
-                return
-            elif not is_truth and _is_older(now["resourceVersion"], was["resourceVersion"]):
+            elif was["resourceVersion"] == now["resourceVersion"] or (
+                not is_truth and _is_older(now["resourceVersion"], was["resourceVersion"])
+            ):
                 return
             else:
                 self._unindex(key, old)
