@@ -165,9 +165,11 @@ async def _questions(target: Target, policy: AddressPolicy, timeout_s: float) ->
         return Result("Refused", objection)
     connection = Connection(target.url, target.model, target.version, timeout_s, RESPONSE_BYTES_MAX)
     async with open_client(connection) as client:
-        await client.metadata()
+        # Readiness first: of a model that was unloaded Triton says UNAVAILABLE to any other question, as of itself.
         if not await client.model_ready():
-            return Result("ModelUnavailable", f"{target.url}: model {target.model} is known, but not ready")
+            named = f"model {target.model} version {target.version}"
+            return Result("ModelUnavailable", f"{target.url}: the server answers, but {named} is not ready in it")
+        await client.metadata()
     return Result("Ready")
 
 
