@@ -53,26 +53,24 @@ def may(server: Installation, user: str, right: Right, *, namespace: str = "", n
 
 OURS = ("subnets", "modeldeployments", "validatorpolicies", "scorereports")
 READ = ("get", "list", "watch")
-CHILDREN = {
-    "": ("configmaps", "services", "serviceaccounts"),
-    "apps": ("deployments",),
-    "batch": ("jobs",),
-    "rbac.authorization.k8s.io": ("rolebindings",),
+WATCH = ("list", "watch")
+WRITTEN = {
+    ("", "configmaps"): ("create", "delete"),
+    ("batch", "jobs"): ("create", "delete"),
+    ("", "services"): ("create", "patch", "delete"),
+    ("", "serviceaccounts"): ("create", "patch", "delete"),
+    ("apps", "deployments"): ("create", "patch", "delete"),
+    ("rbac.authorization.k8s.io", "rolebindings"): ("create", "patch"),
 }
 ALLOWED = [
-    *(Right("assay.dev", kind, verb) for kind in OURS for verb in READ),
-    *(Right("assay.dev", f"{kind}/status", verb) for kind in OURS[:3] for verb in ("get", "patch")),
+    *(Right("assay.dev", kind, verb) for kind in OURS for verb in WATCH),
+    *(Right("assay.dev", f"{kind}/status", "patch") for kind in OURS[:3]),
     *(Right("assay.dev", f"{kind}/finalizers", "update") for kind in OURS[:3]),
     Right("assay.dev", "scorereports", "delete"),
-    *(
-        Right(group, kind, verb)
-        for group, kinds in CHILDREN.items()
-        for kind in kinds
-        for verb in (*READ, "create", "patch", "delete")
-    ),
-    *(Right("", kind, verb) for kind in ("pods", "namespaces") for verb in READ),
-    *(Right("discovery.k8s.io", "endpointslices", verb) for verb in READ),
-    *(Right(group, "events", verb) for group in ("", "events.k8s.io") for verb in ("create", "patch")),
+    *(Right(group, kind, verb) for (group, kind), verbs in WRITTEN.items() for verb in (*WATCH, *verbs)),
+    *(Right("", kind, verb) for kind in ("pods", "namespaces") for verb in WATCH),
+    *(Right("discovery.k8s.io", "endpointslices", verb) for verb in WATCH),
+    *(Right("events.k8s.io", "events", verb) for verb in ("create", "patch")),
 ]
 
 
@@ -97,7 +95,9 @@ FORBIDDEN = [
     *(Right("", kind, "impersonate") for kind in ("users", "groups", "serviceaccounts")),
     *(Right("", "namespaces", verb) for verb in ("create", "patch", "delete")),
     *(Right("", "persistentvolumes", verb) for verb in ("get", "create")),
-    *(Right("rbac.authorization.k8s.io", "rolebindings", verb) for verb in ("update", "deletecollection")),
+    *(Right("rbac.authorization.k8s.io", "rolebindings", verb) for verb in ("update", "delete", "deletecollection")),
+    *(Right(group, kind, "deletecollection") for group, kind in WRITTEN),
+    *(Right("", "configmaps", verb) for verb in ("update", "patch")),
     *(
         Right("rbac.authorization.k8s.io", kind, verb)
         for kind in ("roles", "clusterroles", "clusterrolebindings")
@@ -193,12 +193,19 @@ def test_the_operator_gives_the_scorers_role_and_no_other(
     server: Installation, operator_token: str, role: str, status: int
 ) -> None:
     bindings = f"{RBAC}/namespaces/{NS}/rolebindings"
-    answer = server.request("POST", bindings, binding(f"to-{role}", role), token=operator_token, dry_run=True)
+    body = binding(f"to-{role}", role)
+    owner = {
+        "apiVersion": "assay.dev/v1alpha1",
+        "kind": "ValidatorPolicy",
+        "name": "val",
+        "uid": "u",
+        "controller": True,
+    }
+    body["metadata"] |= {"labels": {"app.kubernetes.io/managed-by": "assay"}, "ownerReferences": [owner]}
+    answer = server.request("POST", bindings, body, token=operator_token, dry_run=True)
     assert answer.status == status, answer.message
     path = f"{bindings}/to-{role}?fieldManager=assay&force=true"
-    applied = server.request(
-        "PATCH", path, binding(f"to-{role}", role), token=operator_token, content_type=APPLY, dry_run=True
-    )
+    applied = server.request("PATCH", path, body, token=operator_token, content_type=APPLY, dry_run=True)
     assert applied.status == status, applied.message
 
 
