@@ -7,7 +7,23 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from assay.api import API_VERSION, GROUP, KINDS, VERSION, InvalidObject, Resource
+from assay.api import (
+    API_VERSION,
+    GROUP,
+    KINDS,
+    VERSION,
+    Condition,
+    EpochStatus,
+    InvalidObject,
+    MinerStatus,
+    PackedMiners,
+    RejectedReport,
+    Resource,
+    Subnet,
+    SubnetStatus,
+    ValidatorStatus,
+    to_wire,
+)
 from cluster import LocalCluster
 from crd_cases import Case, load
 
@@ -15,6 +31,7 @@ pytestmark = pytest.mark.cluster
 
 PLURALS = {kind.DEFINITION.kind: kind.DEFINITION.plural for kind in KINDS}
 MODELS: Mapping[str, type[Resource]] = {kind.DEFINITION.kind: kind for kind in KINDS}
+NOW = "2026-11-24T20:15:00Z"
 FINAL = "a ScoreReport's spec never changes: one report per validator and epoch is final; report anew in the next epoch"
 SKIPPED_RULES = "some validation rules were not checked because the object was invalid"
 
@@ -113,6 +130,33 @@ def test_spec_and_status_are_written_apart(custom_objects: client.CustomObjectsA
     )
     assert updated["status"] == {"observedGeneration": 1}
     assert updated["spec"]["suspend"] is False
+
+
+def test_the_largest_status_is_accepted(custom_objects: client.CustomObjectsApi, namespace: str) -> None:
+    smallest = next(case.obj for case in load("good") if case.name == "the smallest subnet")
+    create(custom_objects, namespace, smallest)
+    status = SubnetStatus(
+        epoch=EpochStatus(number=99_999_999, phase="Scoring", started_at=NOW, scoring_deadline=NOW, ends_at=NOW),
+        miners=tuple(
+            MinerStatus(uid=uid, namespace="n" * 63, name="a" * 52, object_uid="u" * 36) for uid in range(256)
+        ),
+        validators=tuple(
+            ValidatorStatus(uid=uid, namespace="n" * 63, name="a" * 45, object_uid="u" * 36) for uid in range(256)
+        ),
+        packed=PackedMiners(uids="A" * 10_924, consensus="A" * 10_924, incentive="A" * 10_924),
+        rejected_reports=tuple(
+            RejectedReport(epoch=uid, validator="v" * 317, reason="NotAssigned", message="m" * 1024)
+            for uid in range(16)
+        ),
+        conditions=tuple(
+            Condition(type=f"Type{n}", status="True", reason="Seen", message="m" * 1024, last_transition_time=NOW)
+            for n in range(16)
+        ),
+    )
+    stored = custom_objects.patch_namespaced_custom_object_status(
+        GROUP, VERSION, namespace, "subnets", "embeddings", {"status": to_wire(status)}
+    )
+    assert Subnet.parse(stored).status == status
 
 
 def test_conditions_are_owned_one_by_one(cluster: LocalCluster, custom_objects: Any, namespace: str) -> None:

@@ -1,5 +1,7 @@
 """Parsing: every case of the tables, the words of a refusal, and what is ignored."""
 
+import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +10,15 @@ from pydantic import ValidationError
 
 from assay.api import (
     KINDS,
+    Condition,
     InvalidObject,
     ModelDeployment,
+    PackedMiners,
     Resource,
     ScoreReport,
     Subnet,
     SubnetStatus,
+    ValidatorStatus,
     subject_of,
     to_wire,
 )
@@ -212,6 +217,23 @@ def test_a_status_that_cannot_be_read_is_not_taken_for_an_empty_one() -> None:
     obj = object_named("the smallest subnet") | {"status": {"epoch": {"number": "forty"}}}
     with pytest.raises(InvalidObject, match=r"status\.epoch\.number: 'forty' is a string"):
         Subnet.parse(obj)
+
+
+def test_the_status_of_a_subnet_with_4096_miners_stays_below_64_kib() -> None:
+    column = base64.b64encode(bytes(2 * 4096)).decode()
+    now = "2026-11-24T20:15:00Z"
+    status = SubnetStatus(
+        packed=PackedMiners(uids=column, consensus=column, incentive=column),
+        validators=tuple(
+            ValidatorStatus(uid=uid, namespace=f"validators-{uid}", name=f"validator-{uid}", object_uid="u" * 36)
+            for uid in range(64)
+        ),
+        conditions=tuple(
+            Condition(type=f"Type{n}", status="True", reason="Seen", message="m" * 256, last_transition_time=now)
+            for n in range(5)
+        ),
+    )
+    assert len(json.dumps(to_wire(status))) < 64 * 1024
 
 
 def test_zero_is_written_and_absence_is_not() -> None:

@@ -96,7 +96,7 @@ class TokenSecretRef(SecretKeyRef):
 
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
-_IPV6 = r"\[[0-9a-f:.]{2,45}\]"
+_IPV6 = r"\[[0-9a-fA-F:.]{2,45}\]"
 # The last label begins with a letter: 127.1, 0x7f.1 and 2130706433 are addresses in disguise, and no names.
 _NAME = rf"({LABEL_NAME}\.)*[a-z]([-a-z0-9]*[a-z0-9])?\.?"
 _HOST = f"({_IPV4}|{_IPV6}|{_NAME})"
