@@ -47,14 +47,14 @@ def storage_index(netuid: int, mechanism_id: int) -> int:
 def split_emission(amount: int, mechanisms: int, split_u16: Sequence[int] | None = None) -> tuple[int, ...]:
     """`amount` units over the mechanisms: by `split_u16` (which sums to 65535), or evenly; remainders go to the first.
 
-    A split of another length than `mechanisms` counts as none.
+    A split of another length than `mechanisms` counts as none. Raises ValueError for one that hands out too much.
     """
     if not 1 <= mechanisms <= MECHANISMS_MAX:
         raise ValueError(f"split_emission: {mechanisms} mechanisms; a subnet has 1 to {MECHANISMS_MAX}")
     if split_u16 is not None and len(split_u16) == mechanisms:
-        if sum(split_u16) != U16_MAX or min(split_u16) < 0:
-            raise ValueError(f"split_emission: {list(split_u16)} sums to {sum(split_u16)}; u16 shares sum to {U16_MAX}")
         parts = [amount * share // U16_MAX for share in split_u16]
+        if sum(parts) > amount or min(split_u16) < 0:
+            raise ValueError(f"split_emission: {list(split_u16)} sums to {sum(split_u16)}; u16 shares sum to {U16_MAX}")
     else:
         parts = [amount // mechanisms] * mechanisms
     parts[0] += amount - sum(parts)

@@ -80,7 +80,10 @@ def div(a: Raws | int, b: Raws | int) -> Raws:
 
 
 def div_unit(a: Raws, b: Raws) -> Raws:
-    """`floor(a*2^32 / b)` for 0 <= a <= 1 and b >= 0, zero where b is zero; one 64-bit division an element."""
+    """`floor(a*2^32 / b)` for 0 <= a <= 1 and b >= 0, zero where b is zero; one 64-bit division an element.
+
+    The result must be below 2^31 as a number, which any b of at least 3 raws makes sure of.
+    """
     divisor = np.maximum(b, 1).view(np.uint64)
     result: Raws = ((a.view(np.uint64) << _SHIFT_32) // divisor).view(np.int64)
     if a.size and int(a.max()) >= ONE:
@@ -93,11 +96,12 @@ def div_unit(a: Raws, b: Raws) -> Raws:
 
 def div_int(a: Raws, b: Raws) -> Raws:
     """`floor(a*2^32 / b)` for plain integers 0 <= a < 2^31 and b >= 0, zero where b is zero."""
-    return np.asarray((a << 32) // np.maximum(b, 1))
+    result = (a << 32) // np.maximum(b, 1)
+    return np.asarray(result if b.size == 0 or int(b.min()) > 0 else result * (b > 0))
 
 
 def inverse(x: Raws) -> Raws:
-    """`floor(2^64 / x)`, which is 1/x, for 1 < x < 2^63."""
+    """`floor(2^64 / x)`, which is 1/x, for 2 < x < 2^63."""
     unsigned = x.view(np.uint64)
     # 2^64 itself does not fit. 2^64 - 1 has the same quotient unless x divides 2^64, so unless x is a power of two.
     return np.asarray((_U64_MAX // unsigned).view(np.int64) + ((x & (x - 1)) == 0))
