@@ -83,13 +83,22 @@ def wished_workload(deployment: ModelDeployment) -> dict[str, Any]:
 
 
 def pod(
-    number: int = 0, *, ready: bool = False, state: Mapping[str, Any] | None = None, **fields: Any
+    number: int = 0,
+    *,
+    ready: bool = False,
+    state: Mapping[str, Any] | None = None,
+    ready_since: str = "2026-11-24T19:49:59Z",
+    **fields: Any,
 ) -> dict[str, Any]:
-    """A pod with one container `triton`. `state` is its container status, laid over one that runs."""
-    container = {"name": "triton", "ready": ready, "started": ready, "restartCount": 0, "state": {"running": {}}}
+    """A pod with one container `triton`, started at 19:50.
+
+    `state` is its container status, laid over one that runs; `ready_since` is when its readiness last changed.
+    """
+    running = {"running": {"startedAt": "2026-11-24T19:50:00Z"}}
+    container = {"name": "triton", "ready": ready, "started": ready, "restartCount": 0, "state": running}
     conditions = [
         {"type": "PodScheduled", "status": "True"},
-        {"type": "Ready", "status": "True" if ready else "False"},
+        {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": ready_since},
     ]
     status = {"phase": "Running", "conditions": conditions, "containerStatuses": [container | dict(state or {})]}
     return {

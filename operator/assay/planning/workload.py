@@ -189,11 +189,17 @@ def _container_trouble(container: Mapping[str, Any], pod: Mapping[str, Any]) -> 
         return _ended(name, ended)
     if container.get("ready"):
         return None
-    if container.get("started"):
-        return Trouble(Reason.MODEL_UNAVAILABLE, f"container {name} runs, but does not say that the model is ready")
+    if container.get("started") and _was_ready(container, pod):
+        return Trouble(Reason.MODEL_UNAVAILABLE, f"container {name} runs, but says no longer that the model is ready")
     if last is not None:
         return _ended(name, last)
     return Trouble(Reason.MODEL_LOADING, f"container {name} runs and has not loaded the model yet")
+
+
+def _was_ready(container: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Whether the pod lost its readiness after this container started; before, it has yet to win it."""
+    lost_at = (condition(pod, "Ready") or {}).get("lastTransitionTime", "")
+    return bool(lost_at > container.get("state", {}).get("running", {}).get("startedAt", ""))
 
 
 def _pull_failure(container: Mapping[str, Any], waiting: Mapping[str, Any], pod: Mapping[str, Any]) -> str:

@@ -52,6 +52,8 @@ class Row(NamedTuple):
 
 
 GPU = {"gpus": {"count": 1}}
+STARTED = {"started": True}
+LATER = "2026-11-24T19:58:00Z"
 NO_GPU_LEFT = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available"
 NO_NODE = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector"
 PULL = 'Back-off pulling image "models.example/none:1": ErrImagePull: failed to pull: not found'
@@ -136,7 +138,14 @@ BROKEN = [
         "Usage: tritonserver",
     ),
     Row("a model being loaded", [pod()], "ModelLoading", "Loading"),
-    Row("a model unloaded at run time", [pod(state={"started": True})], "ModelUnavailable", "Unknown"),
+    Row("a model that loaded a moment ago", [pod(state={"started": True})], "ModelLoading", "Loading"),
+    Row("a model unloaded at run time", [pod(state=STARTED, ready_since=LATER)], "ModelUnavailable", "Unknown"),
+    Row(
+        "a model unloaded from a server that had crashed before",
+        [pod(state=STARTED | {"lastState": {"terminated": ended()}}, ready_since=LATER)],
+        "ModelUnavailable",
+        "Unknown",
+    ),
     Row("a node that does not answer", [pod(state={"ready": True, "started": True})], "NodeLost", "Unknown", "node-0"),
     Row(
         "an evicted pod",
@@ -272,7 +281,7 @@ def test_pods_that_kubernetes_does_not_count_as_ready_do_not_make_ready() -> Non
 
 def test_a_count_of_ready_pods_that_is_out_of_date_does_not_make_ready() -> None:
     deployment = model_deployment()
-    seen = snapshot(deployment, children=children(deployment, ready=1), pods=(pod(state={"started": True}),))
+    seen = snapshot(deployment, children=children(deployment, ready=1), pods=(pod(state=STARTED, ready_since=LATER),))
     assert conditions(seen)["Ready"] == ("False", "ModelUnavailable")
 
 
