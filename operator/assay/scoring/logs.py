@@ -5,6 +5,7 @@ Owns the format. Whatever a miner managed to get into a message stays within its
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 
@@ -29,7 +30,11 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Send the log of this process to standard error; libraries speak from warnings upwards."""
+    """Send the log of this process to standard error; libraries speak from warnings upwards.
+
+    To be called before gRPC is imported: its C core writes lines of its own to standard error otherwise.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -8,6 +8,7 @@ Owns the channel's bounds and the reading of gRPC's errors. Answers are decoded 
 # mypy: disable-error-code="no-untyped-call"
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -68,6 +69,7 @@ class GrpcClient:
     """A `Client` over one HTTP/2 connection, which gRPC opens again as needed."""
 
     def __init__(self, connection: Connection, address: Address) -> None:
+        _keep_grpc_running()
         if connection.token is not None and not address.is_tls:
             raise InvalidAddress(f"url {connection.url!r}: a token is sent over TLS only; use grpcs://")
         self._connection = connection
@@ -111,7 +113,10 @@ class GrpcClient:
                 headers=self._headers,
                 client_timeout=timeout_s,
             )
-            return _decode(result.get_response())
+            response = result.get_response()
+            if response is None:
+                raise InferenceFailure(Reason.PROTOCOL_ERROR, "the call succeeded without an answer")
+            return _decode(response)
 
         return await self._call(ask, timeout_s)
 
@@ -168,12 +173,23 @@ class GrpcClient:
             # One server's troubles must not reach another's connection to the same address.
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            # In spite of its name this is how long one attempt to connect may take.
+            ("grpc.min_reconnect_backoff_ms", max(1, int(self._connection.timeout_s * 1000))),
             ("grpc.max_reconnect_backoff_ms", 1000),
         ]
         if self._address.is_tls:
             arguments.append(("grpc.ssl_target_name_override", self._address.host))
         return arguments
+
+
+@functools.cache
+def _keep_grpc_running() -> None:
+    """Hold gRPC's machinery for as long as the process lives.
+
+    Otherwise the last channel to go ends it, and waits, on the event loop's thread, for a connection whose server
+    reads nothing: for ever. A test with a flood of HTTP/2 settings keeps watch over this.
+    """
+    grpc.aio.init_grpc_aio()
 
 
 def _specs(described: Sequence[Any]) -> tuple[TensorSpec, ...]:
