@@ -13,6 +13,7 @@ from pathlib import Path
 from imagery import cache, steps
 
 CERTIFICATES = Path("/etc/ssl/certs")
+_MOST_IMAGES = 100
 _SECRET = "ASSAY_IMAGE_PIP_CONF"
 
 
@@ -32,6 +33,12 @@ def build(dockerfile: Path, context: Path, reference: str, arguments: Mapping[st
     argv += ["--secret", f"id=pip.conf,env={_SECRET}", "--tag", reference, "--file", dockerfile, context]
     lines = ["[global]", *(f"{name} = {value}" for name, value in settings.items())]
     steps.run(f"image {reference}", argv, env={_SECRET: "\n".join(lines) + "\n"})
+
+
+def prune() -> None:
+    """Drop layers that no named image uses, once there are so many that they are mostly of old sources."""
+    if len(steps.output(command("images", "--all", "--quiet")).split()) > _MOST_IMAGES:
+        steps.run("pruning old layers", command("rmi", "--prune"))
 
 
 def save(reference: str, archive: Path) -> None:
@@ -69,9 +76,17 @@ def pip_settings() -> dict[str, str]:
     for line in sorted(listed.splitlines(), key=lambda line: line.startswith(":env:")):  # the environment wins
         section, _, rest = line.partition(".")
         name, _, value = rest.partition("=")
-        if section in ("global", "install", ":env:"):
-            settings[name] = value.strip("'\"")
+        value = value.strip("'\"")
+        if section in ("global", "install", ":env:") and not _leads_nowhere(value):
+            settings[name] = value
     return settings
+
+
+def _leads_nowhere(value: str) -> bool:
+    """A local path that is missing, or a folder with nothing in it."""
+    return value.startswith("/") and not (
+        Path(value).is_file() or (Path(value).is_dir() and any(Path(value).iterdir()))
+    )
 
 
 def _mounts(settings: Mapping[str, str]) -> list[Path]:

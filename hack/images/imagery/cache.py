@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+KEPT = 3  # versions of a product
+
 
 def root() -> Path:
     """The folder `assay` below the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`)."""
@@ -57,6 +59,14 @@ def product(path: Path, make: Callable[[Path], None]) -> Path:
             make(draft)
             draft.rename(path)
     return path
+
+
+def keep_newest(products: Iterable[Path], current: Path) -> None:
+    """Delete all but the `KEPT` newest of `products`, which are versions of one thing; never `current`."""
+    for old in sorted(products, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+        if old != current:
+            remove(old)
+            remove(old.with_name(old.name + ".lock"))
 
 
 def remove(path: Path) -> None:

@@ -22,7 +22,9 @@ def prepare() -> Path:
     version = _python_version()
     locked = [SOURCES / "server.txt", SOURCES / "python.txt"]
     content = cache.key(version, *(f.read_bytes() for f in locked), Path(__file__).read_bytes())
-    return cache.product(cache.root() / "triton" / content, lambda draft: _make(draft, version))
+    folder = cache.product(cache.root() / "triton" / content, lambda draft: _make(draft, version))
+    cache.keep_newest((path.parent for path in folder.parent.glob("*/tritonserver")), folder)
+    return folder
 
 
 def _make(draft: Path, version: str) -> None:

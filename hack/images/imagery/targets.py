@@ -4,8 +4,8 @@ Invariant: an archive's folder is named by a key over everything that went into 
 """
 
 import os
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ MODEL_INPUTS = tuple(
     MODELS / name for name in ("build.py", "minilm_onnx.py", "wheels.py", "servable", "wheels.txt", "build.txt")
 )
 VARIANTS = ("fp32", "int8", "smaller", "noise")
-_KEPT = 3  # archives of each target, and sets of model repositories; older ones are deleted
 
 
 @dataclass(frozen=True)
@@ -75,26 +74,34 @@ def build(name: str, names: Names) -> str:
     target = all_targets()[name]
     reference = names.reference(target.image)
     if names.registry:
-        _make(target, reference, names)
-        buildah.push(reference)
+        with _storage():
+            _make(target, reference, names)
+            buildah.push(reference)
         return reference
     foundation = (names.base or base.content_key()) if target.on_base else ""
     content = cache.key(reference, foundation, cache.tree_key(target.inputs, ROOT))
     folder = cache.root() / "images" / content
 
     def archive(draft: Path) -> None:
-        _make(target, reference, names)
         draft.mkdir(parents=True)
-        buildah.save(reference, draft / f"{target.image}.tar")
+        with _storage():
+            _make(target, reference, names)
+            buildah.save(reference, draft / f"{target.image}.tar")
 
     cache.product(folder, archive)
-    _prune((path.parent for path in (cache.root() / "images").glob(f"*/{target.image}.tar")), folder)
+    cache.keep_newest((path.parent for path in folder.parent.glob(f"*/{target.image}.tar")), folder)
     return str(folder / f"{target.image}.tar")
+
+
+def _storage() -> AbstractContextManager[None]:
+    """The storage for one build and its save: another checkout's build would take the same image name."""
+    return cache.lock(cache.root() / "buildah.lock")
 
 
 def _make(target: Target, reference: str, names: Names) -> None:
     arguments = {"BASE": names.base or _base_image()} if target.on_base else {}
     buildah.build(target.dockerfile, target.context(), reference, arguments)
+    buildah.prune()
 
 
 def _base_image() -> str:
@@ -133,15 +140,7 @@ def _repository(variant: str) -> Callable[[], Path]:
             steps.run(f"model repository {variant}", [python, MODELS / "build.py", "--out", draft, variant])
 
         made = cache.product(folder / variant, make) / variant
-        _prune(folder.parent.glob("repositories-*"), folder)
+        cache.keep_newest(folder.parent.glob("repositories-*"), folder)
         return made
 
     return context
-
-
-def _prune(folders: Iterable[Path], current: Path) -> None:
-    """Delete all but the newest `_KEPT` of `folders`, with their locks; never `current`."""
-    for old in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
-        if old != current:
-            shutil.rmtree(old, ignore_errors=True)
-            old.with_name(old.name + ".lock").unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Content keys, and products that appear whole or not at all."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -71,3 +72,11 @@ def test_two_processes_that_want_a_product_make_it_once(tmp_path: Path) -> None:
     for each in threads:
         each.join()
     assert len(made) == 1
+
+
+def test_old_versions_go_and_the_current_one_stays(tmp_path: Path) -> None:
+    versions = [cache.product(tmp_path / str(age), lambda draft: write(draft / "x") and None) for age in range(5)]
+    for age, version in enumerate(versions):
+        os.utime(version, (age, age))
+    cache.keep_newest(iter(versions), versions[0])
+    assert sorted(each.name for each in tmp_path.iterdir() if each.suffix != ".lock") == ["0", "2", "3", "4"]
