@@ -100,7 +100,7 @@ def up() -> None:
                 _show([str(CLUSTER), "load-image", archive])
     cluster = Cluster()
     with step("helm install assay"):
-        install(cluster)
+        install(cluster, "/".join(Path(archive).parent.name for archive in archives if archive.endswith("/assay.tar")))
     with step("kubectl apply -f examples/embeddings/manifests"):
         apply(cluster)
     follow(cluster, EPOCHS)
@@ -117,14 +117,16 @@ def down() -> None:
     cluster.helm("uninstall", "assay", "--namespace", "assay-system", "--ignore-not-found")
 
 
-def install(cluster: Cluster) -> None:
-    """Install or upgrade the chart with the images of this checkout."""
+def install(cluster: Cluster, build: str) -> None:
+    """Install or upgrade the chart with the images of this checkout; `build` changes with the operator's image."""
     repository, _, tag = cluster.image("assay").rpartition(":")
     say(
         cluster.helm(
             "upgrade", "--install", "assay", str(ROOT / "charts" / "assay"),
             "--namespace", "assay-system", "--create-namespace",
             "--set", f"image.repository={repository},image.tag={tag},triton.image={cluster.image('triton')}",
+            # The tag stays the same from build to build; this rolls the operator when its image does not.
+            "--set-string", f"podAnnotations.build={build}",
             "--wait", "--timeout", "3m",
         ).splitlines()[0]
     )  # fmt: skip

@@ -51,6 +51,10 @@ def load(layout: Layout, archive: Path) -> None:
     """
     if not archive.is_file():
         raise ClusterError(f"load-image {archive}: no such file; expected a docker or OCI archive (.tar)")
+    notes = _notes(layout, archive)
+    if notes and all(note.is_file() and note.read_text() == _stamp(archive) for note in notes):
+        say(f"{archive.name} is loaded already")
+        return
     socket = f"--address={layout.containerd_socket}"
     try:
         output = run(str(build.CTR.path), socket, "--namespace=k8s.io", "images", "import", str(archive.resolve()))
@@ -59,6 +63,24 @@ def load(layout: Layout, archive: Path) -> None:
     for words in map(str.split, output.splitlines()):
         if words[1:] == ["saved"]:
             say(f"loaded {words[0]}")
+    for note in notes:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(_stamp(archive))
+
+
+def _notes(layout: Layout, archive: Path) -> list[Path]:
+    """Where it is noted, a reference, which archive its image came from; none for what is no docker archive."""
+    try:
+        with tarfile.open(archive) as tar, tar.extractfile("manifest.json") or io.BytesIO(b"[]") as manifest:
+            references = [tag for image in json.load(manifest) for tag in image.get("RepoTags") or ()]
+    except (KeyError, ValueError, tarfile.TarError):
+        return []
+    return [layout.data_dir / "loaded" / hashlib.sha256(tag.encode()).hexdigest() for tag in references]
+
+
+def _stamp(archive: Path) -> str:
+    status = archive.stat()
+    return f"{archive.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
 def load_system_images(layout: Layout) -> None:
