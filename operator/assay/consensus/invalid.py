@@ -5,6 +5,7 @@ let one through that the epoch's int64 arithmetic could not carry. A list is che
 list that fails is walked entry by entry, to find the place.
 """
 
+import json
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final, NoReturn
@@ -130,5 +131,5 @@ def missing_and_unknown(keys: Sequence[str], required: frozenset[str], known: fr
 def _shown(value: object) -> str:
     if type(value) is int and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"  # Python refuses to print one that is longer still
-    text = "NaN" if value != value else repr(value)
+    text = json.dumps(value, default=repr)
     return text if len(text) <= 60 else text[:57] + "..."
