@@ -1,6 +1,6 @@
 """The admission policies on the real API server: who may do what to our kinds, asked as that user.
 
-Every user of the tables is in a group that RBAC lets do anything with assay.dev, so a refusal is the policy's. Most
+Every user of the tables is in a group that RBAC lets do anything with assay's kinds, so a refusal is the policy's. Most
 rows are dry runs, which pass admission like any other request and leave nothing behind.
 """
 

@@ -41,6 +41,11 @@ kind: ClusterRole
 metadata: {{name: {GROUP}}}
 rules:
 - {{apiGroups: [assay.dev], resources: ["*"], verbs: ["*"]}}
+- {{apiGroups: [""], resources: [configmaps, services, serviceaccounts], verbs: ["*"]}}
+- {{apiGroups: [apps], resources: [deployments], verbs: ["*"]}}
+- {{apiGroups: [batch], resources: [jobs], verbs: ["*"]}}
+- {{apiGroups: [rbac.authorization.k8s.io], resources: [rolebindings], verbs: ["*"]}}
+- {{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], resourceNames: [assay-scorer], verbs: [bind]}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
