@@ -1,4 +1,4 @@
-"""Several mechanisms: the emission is split without a loss, each pays by its own weights, and the subnet is their sum."""
+"""Several mechanisms: the emission is split without a loss, each pays by its own weights, the subnet is their sum."""
 
 from typing import Any
 

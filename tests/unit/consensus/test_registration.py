@@ -78,7 +78,7 @@ def test_the_emission_that_prunes_is_the_combined_one_of_the_epoch() -> None:
     )
     emission = run_epoch(EpochState.from_json(state)).combined_emission
     assert emission.dtype == np.uint64
-    assert pruning_order(emission.tolist(), state["block_at_registration"]) == (2, 0, 1)
+    assert pruning_order(emission.tolist(), state["block_at_registration"]) == (2, 1, 0)
 
 
 # ---- Shrinking -----------------------------------------------------------------------------------------------------
