@@ -39,3 +39,5 @@ def log_to_stderr() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("assay").setLevel(logging.INFO)
+    # It prints a stack trace for every answer that is no message; the failure's reason says as much.
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
