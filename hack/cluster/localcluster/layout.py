@@ -121,7 +121,16 @@ def full_name(name: str | None) -> str:
     short = name or os.environ.get("ASSAY_CLUSTER") or "dev"
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", short):
         raise ClusterError(f"--name {short!r}: expected 1 to 20 of a-z, 0-9 and '-', not at either end")
-    return f"{short}-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6]}"
+    return f"{short}-{_suffix()}"
+
+
+def names() -> list[str]:
+    """Return the short names of this checkout's clusters that have been brought up."""
+    return sorted(path.name.removesuffix(f"-{_suffix()}") for path in RUN_ROOT.glob(f"*-{_suffix()}"))
+
+
+def _suffix() -> str:
+    return hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:6]
 
 
 def load(name: str) -> Layout | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import api, build, cleanup, images, lifecycle, network, nodes, processes
 from .console import ClusterError, say
-from .layout import NODE_NAME, Layout, full_name, load, lock
+from .layout import NODE_NAME, Layout, full_name, load, lock, names
 
 _PROFILES = tuple(lifecycle.PROFILES)
 
@@ -25,7 +25,7 @@ def main() -> int:
     act: Callable[[argparse.Namespace], None] = arguments.act
     try:
         arguments.name = full_name(arguments.name)
-        if os.geteuid() != 0 and arguments.act not in (_build, _env, _kubeconfig, _audit_log):
+        if os.geteuid() != 0 and arguments.act not in (_build, _list, _env, _kubeconfig, _audit_log):
             raise ClusterError("namespaces and containers need root: run this with sudo")
         act(arguments)
     except ClusterError as error:
@@ -51,6 +51,11 @@ def _down(arguments: argparse.Namespace) -> None:
             say(f"cluster {arguments.name} is gone")
         else:
             say(f"there is no cluster {arguments.name}")
+
+
+def _list(_: argparse.Namespace) -> None:
+    for name in names():
+        print(name)
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -168,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     add_profile(add("up", _up, "create or complete the cluster, and wait until it is ready"), "node")
     add("down", _down, "take the cluster down and leave nothing behind")
     add_profile(add("build", _build, "only build what a profile needs"), "node")
+    add("list", _list, "print the names of this checkout's clusters")
     add("status", _status, "list daemons with their memory, and nodes")
     load_image = add("load-image", _load_image, "import a docker or OCI archive into the node")
     load_image.add_argument("archive", type=Path, metavar="ARCHIVE.tar")
