@@ -6,7 +6,7 @@ within its time limit, and raises nothing but the errors of `assay.kube.errors`.
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Literal, Protocol
 
@@ -62,6 +62,8 @@ class KubeClient:
         self._connect_timeout_s = connect_timeout_s
         self._resources = {(resource.api_version, resource.kind): resource for resource in (*BUILT_IN, *known)}
         self._observer = observer
+        self._unreachable = False
+        self._on_recovery: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> "KubeClient":
         return self
@@ -72,6 +74,13 @@ class KubeClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
+
+    def on_recovery(self, call: Callable[[], None]) -> None:
+        """Have `call` called whenever the server answers again after it could not be reached.
+
+        So whoever waits out a long backoff learns at once of what another request found out. It must not raise or wait.
+        """
+        self._on_recovery.append(call)
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
         """How a kind is served, asking the server once for kinds not known. Raises `NotFound` if it is not served."""
@@ -306,12 +315,18 @@ class KubeClient:
             response = await self._api.call_api(*request, _request_timeout=limits or self._limits)
             status = response.status
         except TimeoutError as error:
+            self._unreachable = True
             raise errors.Unreachable(f"{verb} {subject}", f"no answer in {monotonic() - started:.1f} s") from error
         except (aiohttp.ClientError, OSError, ConfigException, OpenApiException) as error:
+            self._unreachable = True
             raise errors.Unreachable(f"{verb} {subject}", str(error) or type(error).__name__) from error
         finally:
             if self._observer:
                 self._observer.requested(verb, str(resource), status, monotonic() - started)
+        if self._unreachable:
+            self._unreachable = False
+            for call in self._on_recovery:
+                call()
         if not 200 <= status <= 299:
             data = await _read_all(response, f"{verb} {subject}")
             raise errors.from_answer(f"{verb} {subject}", status, data, response.headers)

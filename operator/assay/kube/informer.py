@@ -71,6 +71,7 @@ class Informer:
         self._poked = asyncio.Event()
         self._down = False
         self.last_event_monotonic = asyncio.get_running_loop().time()
+        client.on_recovery(self.poke)
 
     @property
     def synced(self) -> bool:
@@ -86,7 +87,11 @@ class Informer:
         await self._synced.wait()
 
     def poke(self) -> None:
-        """Stop waiting after a failure and try again now: somebody else saw the server answer."""
+        """Stop waiting after a failure, try again now, and back off from the start: somebody saw the server answer.
+
+        It may answer before it is ready, so the first attempt after an outage is often not the last.
+        """
+        self._backoff.reset()
         self._poked.set()
 
     async def run(self) -> None:
@@ -158,7 +163,7 @@ class Informer:
     async def _pause(self, error: errors.KubeError) -> None:
         if self._observer:
             self._observer.interrupted(type(error).__name__)
-        wait_s = self._backoff.next_s()
+        wait_s = max(self._backoff.next_s(), getattr(error, "retry_after_s", None) or 0.0)
         # One line when it breaks, one when it works again; a 410 is the server's way of saying "list again".
         if not self._down and not isinstance(error, errors.Gone):
             self._down = True

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, ApiException, Configuration, V1Lease, V1LeaseSpec
+from kubernetes.aio.client import ApiClient, ApiException, Configuration, V1Lease, V1LeaseSpec, V1ObjectMeta
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
@@ -26,7 +26,8 @@ from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 log = logging.getLogger(__name__)
 
 _CALL_TIMEOUT_S = 1.0
-_TRANSPORT = (aiohttp.ClientError, OSError, TimeoutError)
+# Everything that a call may end with instead of an answer; ValueError is an answer that does not parse.
+_TRANSPORT = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
 _STOP_S = 10.0
 
@@ -48,15 +49,15 @@ class _Lock(LeaseLock):
         self._next_term = 0
         self.renewed_at_s = 0.0
         self.usurped = False
+        self._last_complaint = ""
 
     async def get(self, name: str, namespace: str) -> Any:  # noqa: ANN401 - the library's own tagged tuple
-        failed: ApiException
         try:
             async with asyncio.timeout(_CALL_TIMEOUT_S):
                 found, record = await super().get(name, namespace)
         except _TRANSPORT as error:
-            failed = ApiException(status=0, reason=str(error) or type(error).__name__)
-            return False, failed
+            self._complain(error)
+            return False, ApiException(status=0, reason=str(error) or type(error).__name__)
         if found and self.term is not None and self._transitions() != self.term:
             # Somebody began a term of its own, possibly under our name: what we hold is not ours any more.
             self.usurped = True
@@ -64,7 +65,17 @@ class _Lock(LeaseLock):
         return found, record
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
-        return await self._try(super().create(name, namespace, election_record))
+        """Create the lease. The library's own method sends an argument that its API refuses, and so never succeeds."""
+        return await self._try(self._create(name, namespace, election_record))
+
+    async def _create(self, name: str, namespace: str, record: LeaderElectionRecord) -> bool:
+        lease = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(record))
+        try:
+            await self.api_instance.create_namespaced_lease(namespace, lease)
+        except ApiException as error:
+            self._complain(error)
+            return False
+        return True
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
         return await self._try(super().update(name, namespace, updated_record))
@@ -76,10 +87,11 @@ class _Lock(LeaseLock):
             async with asyncio.timeout(_CALL_TIMEOUT_S):
                 done = await call
         except _TRANSPORT as error:
-            log.debug("lease %s/%s: %r", self.namespace, self.name, error)
+            self._complain(error)
             return False
         if done:
             self.renewed_at_s = asked_at_s
+            self._last_complaint = ""
             self.term = self._next_term
         return done
 
@@ -110,6 +122,13 @@ class _Lock(LeaseLock):
                     await self.api_instance.replace_namespaced_lease(self.name, self.namespace, lease)
         except (ApiException, *_TRANSPORT) as error:
             log.warning("lease %s/%s not given back, it will expire: %s", self.namespace, self.name, error)
+
+    def _complain(self, error: Exception) -> None:
+        """Log a failed try, once until another reason or a success comes between."""
+        complaint = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if complaint != self._last_complaint:
+            log.warning("lease %s/%s: %s", self.namespace, self.name, complaint)
+        self._last_complaint = complaint
 
     def _transitions(self) -> int:
         lease: V1Lease | None = self.lease_reference
