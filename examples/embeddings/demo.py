@@ -1,8 +1,8 @@
 """The demo: from nothing to consensus weights on a real Kubernetes.
 
-`python -m examples.embeddings.demo up` builds and starts the local node, builds and loads the images, installs assay with
-Helm, applies `manifests/`, follows the epochs and ends with a table of who earns what, and why. Run again, it goes on from
-what is there. With CONTEXT=name it uses that cluster of your kubeconfig, images then come from REGISTRY.
+`python -m examples.embeddings.demo up` builds and starts the local node, builds and loads the images, installs assay
+with Helm, applies `manifests/`, follows the epochs and ends with a table of who earns what, and why. Run again, it goes
+on from what is there. With CONTEXT=name it uses that cluster of your kubeconfig, images then come from REGISTRY.
 
 It shows assay to a user, so it only uses what a user has: kubectl, helm and the manifests.
 """
@@ -40,7 +40,7 @@ RUNS = {
     "down": "nothing",
 }
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=110)
 started_at = time.monotonic()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cluster import ROOT, LocalCluster
 
 pytestmark = pytest.mark.node
@@ -85,7 +86,7 @@ def test_the_down_miner_says_why_and_the_others_serve(demo: dict[str, Any]) -> N
     assert {name for name, one in ready.items() if one["status"] != "True"} == {"down"}
 
 
-def test_no_pod_of_the_operator_restarted(demo: dict[str, Any]) -> None:  # noqa: ARG001 - it has to have run
+def test_no_pod_of_the_operator_restarted(demo: dict[str, Any]) -> None:
     cluster = LocalCluster("dev", "node")
     pods = json.loads(cluster.kubectl("-n", "assay-system", "get", "pods", "-o", "json"))["items"]
     restarts = [status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"]]

@@ -1,7 +1,7 @@
 """Builders of subnets, validators and reports with defaults, and a small world that carries plans out.
 
-The world is no API server: it holds what a planner reads and does to it what a plan says, so that planners can be driven
-through epochs in memory. What the API server makes of the same effects is the integration tests' business.
+The world is no API server: it holds what a planner reads and does to it what a plan says, so that planners can be
+driven through epochs in memory. What the API server makes of the same effects is the integration tests' business.
 """
 
 from dataclasses import dataclass, field, replace

@@ -1,14 +1,15 @@
 """Bonds: split, named by content, joined, and theirs alone between whom they were made."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from market import subnet
 
 from assay.desired.bonds import CHUNK_BYTES, Bonds, BondsCorrupt, Holder, join, sha256_hex, split
+from market import subnet
 
 ROWS = st.dictionaries(
     st.integers(0, 40), st.dictionaries(st.integers(0, 40), st.integers(1, 65535), min_size=1), max_size=12
@@ -53,7 +54,7 @@ def test_the_name_of_a_chunk_changes_with_its_content() -> None:
     ],
     ids=["a chunk is missing", "out of order", "not JSON", "chunks of two epochs", "no chunk at all"],
 )
-def test_bonds_that_are_not_whole_are_refused(spoil) -> None:  # type: ignore[no-untyped-def]
+def test_bonds_that_are_not_whole_are_refused(spoil: Callable[[list[str]], list[str]]) -> None:
     rows = {uid: dict.fromkeys(range(4096), 1) for uid in range(64)}
     texts = [chunk.text for chunk in split(bonds(rows, 4096), subnet())]
     with pytest.raises(BondsCorrupt):

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from market import NOON, World, miner, policy, subnet
 
 from assay.planning.plan import Create, Delete
 from assay.planning.reports import Rejection
+from market import NOON, World, miner, policy, subnet
 
 HONEST = {0: 60000, 1: 60000, 2: 0}
 

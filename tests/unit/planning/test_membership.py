@@ -2,13 +2,13 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from market import World, miner, policy, subnet
 
 from assay.api import NamespacedName
-from assay.planning.membership import admits, candidates, enrolled, pruned
+from assay.planning.membership import Candidates, Roster, admits, candidates, enrolled, pruned
+from market import World, miner, policy, subnet
 
 
-def roster(world: World, epoch: int = 1):  # type: ignore[no-untyped-def]
+def roster(world: World, epoch: int = 1) -> tuple[Candidates, Roster]:
     present = candidates(
         world.subnet,
         world.miners,

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from market import World, policy
-
 from assay.api import Assignment
 from assay.desired.scoring_job import ANNOTATION_ASSIGNMENT
 from assay.planning.plan import Apply, Create, Delete
+from market import World, policy
 
 WEIGHTS = {0: 60000, 1: 60000, 2: 0}
 
@@ -65,7 +64,7 @@ def test_every_validator_and_epoch_has_challenges_of_its_own() -> None:
     for _ in range(2):
         world.settle()
         seeds |= {Assignment.parse_file(one.text.encode()).seed for one in world.assignments.values()}
-        world.run_epoch({name: WEIGHTS for name in world.policies})
+        world.run_epoch(dict.fromkeys(world.policies, WEIGHTS))
     assert len(seeds) == 6
 
 
@@ -196,7 +195,7 @@ def test_whoever_is_not_listed_hears_it_from_the_permitted_condition() -> None:
 
 def test_what_the_consensus_gave_is_mirrored_from_the_subnet() -> None:
     world = World.of()
-    world.run_epoch({name: WEIGHTS for name in world.policies})
+    world.run_epoch(dict.fromkeys(world.policies, WEIGHTS))
     row = next(row for row in world.subnet.status.validators if row.name == "val-a")
     mirrored = world.policies["val-a"].status.consensus
     assert mirrored is not None
