@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from kubernetes.aio.client import Configuration
 
@@ -38,7 +39,7 @@ from assay.runtime.clock import Clock
 from assay.runtime.controller import Controller
 from assay.runtime.workqueue import WorkQueue
 from assay.telemetry.metrics import Metrics
-from assay.triton.probe import Prober
+from assay.triton.probe import AddressPolicy, Prober
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ class Term:
             on_relist=self._on_relist,
             on_restart=metrics.kopf_restarts.inc,
         )
+        # No miner's endpoint may lead back to the API server.
+        self._address_policy = AddressPolicy.refusing([urlsplit(configuration.host).hostname or ""])
         self._recorder = Recorder(self._client, "assay", options.identity, clock)
         self._queues = {kind: WorkQueue[Key](metrics.queue(kind)) for kind in RECONCILED}
         self._controllers: list[Controller[Key]] = []
@@ -117,7 +120,7 @@ class Term:
         facts = Facts(triton_image=options.triton_image, cluster_domain=options.cluster_domain)
         return {
             "Subnet": SubnetController(self._stores),
-            "ModelDeployment": ModelDeploymentController(self._stores, Prober(), facts),
+            "ModelDeployment": ModelDeploymentController(self._stores, Prober(self._address_policy), facts),
             "ValidatorPolicy": ValidatorPolicyController(self._stores, Settings(options.scorer_image, secret)),
         }
 
