@@ -203,6 +203,32 @@ def test_hyperparameters_are_checked_when_they_are_made() -> None:
         Hyperparameters(tempo=-1)
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from([0, 1, 2, 65535]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(st.data())
+def test_any_json_in_any_place_is_either_a_state_that_runs_or_refused(data: st.DataObject) -> None:
+    """Never a crash, never a silent repair."""
+    state: Any = copy.deepcopy(SOUND)
+    place = state
+    key: Any = data.draw(st.sampled_from(sorted(state)))
+    while isinstance(place[key], list) and place[key] and data.draw(st.booleans()):
+        place, key = place[key], data.draw(st.integers(0, len(place[key]) - 1))
+    place[key] = data.draw(json_values)
+    try:
+        parsed = EpochState.from_json(state)
+    except InvalidState as refused:
+        assert refused.key in SOUND
+        return
+    result = run_epoch(parsed).to_json()
+    assert {len(vector) for vector in result.values()} == {state["n"]}
+
+
 # ---- Lengths as the chain tolerates them ---------------------------------------------------------------------------
 
 
