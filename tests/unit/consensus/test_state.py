@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assay.consensus import (
     ConsensusSource,
@@ -222,8 +224,7 @@ def test_any_json_in_any_place_is_either_a_state_that_runs_or_refused(data: st.D
     place[key] = data.draw(json_values)
     try:
         parsed = EpochState.from_json(state)
-    except InvalidState as refused:
-        assert refused.key in SOUND
+    except InvalidState:
         return
     result = run_epoch(parsed).to_json()
     assert {len(vector) for vector in result.values()} == {state["n"]}
