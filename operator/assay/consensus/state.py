@@ -166,7 +166,8 @@ class EpochState:
             bonds: as `EpochResult.bonds` of the epoch before; none for a first epoch.
             validator_permits: as `EpochResult.new_validator_permits` of the epoch before; by default every uid with a
                 weight row has one.
-            current_block: a count that grows with time; an epoch's number times the tempo will do.
+            current_block: a count that grows with time, at least 1: a vote of block 0 is no newer than a miner of block
+                0 and does not count. An epoch's number times the tempo will do.
             last_step_block: `current_block` of the epoch before, 0 if none.
             last_update: block of each uid's weights; by default `current_block`.
             block_at_registration: by default 0, a member from the start.

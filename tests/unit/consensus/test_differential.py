@@ -28,6 +28,16 @@ def test_both_engines_agree_on_every_digit_of_random_states(part: int) -> None:
             assert result[key] == expected[key], f"random_state({seed}): {key}"
 
 
+@pytest.mark.parametrize("penalty", [0, 30_000, 65535])
+@pytest.mark.parametrize(("yuma3", "liquid"), [(False, False), (True, False), (True, True)])
+def test_both_engines_agree_on_a_state_of_full_size(yuma3: bool, liquid: bool, penalty: int) -> None:
+    """More entries than liquid alpha takes at a time."""
+    state = generated_state(256, 90, yuma3_on=yuma3, liquid_alpha_on=liquid, bonds_penalty_u16=penalty)
+    expected, result = oracle.run(state), run_epoch(EpochState.from_json(state)).to_json()
+    for key in expected:
+        assert result[key] == expected[key], key
+
+
 def test_the_random_states_reach_every_variant() -> None:
     """Otherwise agreement would say little."""
     reached: dict[str, int] = {}
