@@ -6,6 +6,8 @@ Standard output carries a report or nothing; the log goes to standard error, one
 
 import asyncio
 import json
+import logging
+import os
 import resource
 import sys
 from datetime import UTC, datetime
@@ -17,6 +19,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+log = logging.getLogger(__name__)
 
 FILING_PATIENCE_S = 10.0
 # A replay has no deadline to keep, and is done long after the one that the assignment had.
@@ -37,9 +41,8 @@ def run(
     """Ask every miner of an assignment, and file one ScoreReport."""
     from assay.api import InvalidObject
     from assay.scoring.filing import NotFiled
-    from assay.scoring.logs import log_to_stderr
 
-    log_to_stderr()
+    _log_to_stderr()
     _allow_many_connections()
     destination = STANDARD_OUTPUT if dry_run and output is None else output
     try:
@@ -47,7 +50,10 @@ def run(
     except InvalidObject as error:
         typer.echo(f"{assignment}: {error}", err=True)
         raise typer.Exit(2) from error
-    except (OSError, NotFiled) as error:
+    except NotFiled as error:
+        log.error("report is not filed", extra={"detail": str(error)})
+        raise typer.Exit(1) from error
+    except OSError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
@@ -85,6 +91,15 @@ def _write(report: "Mapping[str, Any]", destination: Path) -> None:
         sys.stdout.write(text)
     else:
         destination.write_text(text, encoding="utf-8")
+
+
+def _log_to_stderr() -> None:
+    """Before gRPC is imported: its C core would write lines of its own, and a stack trace for every bad message."""
+    from assay.telemetry.logging import configure
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
+    configure()
 
 
 def _allow_many_connections() -> None:

@@ -62,6 +62,7 @@ async def file_report(manifest: Mapping[str, Any], configuration: Configuration,
 async def _create(api: CustomObjectsApi, manifest: Mapping[str, Any]) -> str | None:
     """None once the report is there, what went wrong if asking again may help; raises NotFiled otherwise."""
     metadata = manifest["metadata"]
+    named = {"kind": manifest["kind"], "namespace": metadata["namespace"], "name": metadata["name"]}
     try:
         await api.create_namespaced_custom_object(
             GROUP,
@@ -73,7 +74,7 @@ async def _create(api: CustomObjectsApi, manifest: Mapping[str, Any]) -> str | N
         )
     except ApiException as error:
         if error.status == HTTPStatus.CONFLICT:
-            log.info("report is filed already", extra={"object": f"{metadata['namespace']}/{metadata['name']}"})
+            log.info("report was filed before", extra={"object": named})
             return None
         said = " ".join(str(error.body or error.reason).split())[:500]
         if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -83,4 +84,5 @@ async def _create(api: CustomObjectsApi, manifest: Mapping[str, Any]) -> str | N
         ) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return f"{type(error).__name__}: {error}"
+    log.info("report is filed", extra={"object": named})
     return None

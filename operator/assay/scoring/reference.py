@@ -128,7 +128,8 @@ async def _insist(ask: Callable[[], Awaitable[T]], until_s: float) -> T:
                     Cause.REFERENCE_UNAVAILABLE,
                     f"the reference did not answer ({failure}); see whether its ModelDeployment or endpoint is ready",
                 ) from failure
-            log.warning("reference did not answer", extra={"reason": failure.reason, "detail": str(failure)})
+            if pause_s == PAUSE_S:
+                log.warning("reference did not answer", extra={"reason": failure.reason, "detail": str(failure)})
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_S_MAX)
 

@@ -110,7 +110,7 @@ def _row(record: Record, rule: Rule) -> MinerScore:
         "miner is scored",
         extra={
             "miner": record.miner.uid,
-            "object": f"{record.miner.namespace}/{record.miner.name}",
+            "object": {"namespace": record.miner.namespace, "name": record.miner.name},
             "weight": row.weight_u16,
             "samples": row.samples,
             "failures": row.failures,
