@@ -1,0 +1,82 @@
+"""Fixtures for tests of the running operator: a control plane of its own with the chart, and replicas as processes.
+
+The chart brings roles, admission policies and CRDs; its Deployment has no replicas, for the operator runs beside the
+tests, where it can be killed and stopped. The operator looks at all namespaces, so these tests run one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from audit import AuditLog
+from cluster import LocalCluster
+from installed_chart import EVERYTHING_OF_OURS, Installation, wait_for_enforcement
+from live_market import Market, running_market
+from operator_process import LEASE, OperatorProcess, operator_kubeconfig
+
+__all__ = ["audit", "market", "operator", "replicas", "stage"]
+
+StartReplica = Callable[[str], OperatorProcess]
+
+
+@cache
+def prepared() -> Installation:
+    """The cluster with the chart, once a test run; it is left up for the next."""
+    cluster = LocalCluster(name="op", profile="control-plane")
+    if not cluster.owned:
+        pytest.skip("kills and audits, which a cluster of the user's own is not there for")
+    cluster.up()
+    server = Installation(cluster)
+    server.install("--set=replicaCount=0")
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=EVERYTHING_OF_OURS)
+    wait_for_enforcement(server)
+    return server
+
+
+@pytest.fixture(scope="module")
+def stage() -> Installation:
+    """The API server with everything of assay but a running operator."""
+    return prepared()
+
+
+@pytest.fixture
+def replicas(stage: Installation, tmp_path: Path) -> Iterator[StartReplica]:
+    """Makes replicas by identity, not yet started; all end with the test. Nobody holds the Lease at first."""
+    stage.request("PATCH", LEASE, {"spec": None}, content_type="application/merge-patch+json")
+    made: list[OperatorProcess] = []
+    kubeconfig = operator_kubeconfig(stage, tmp_path)
+
+    def make(identity: str) -> OperatorProcess:
+        made.append(OperatorProcess(kubeconfig, tmp_path, identity))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for replica in made:
+            replica.close()
+
+
+@pytest.fixture
+def operator(replicas: StartReplica) -> OperatorProcess:
+    """One replica that leads and reconciles."""
+    replica = replicas("assay-0")
+    replica.start_and_lead()
+    return replica
+
+
+@pytest.fixture
+def market(stage: Installation) -> Iterator[Market]:
+    """A namespace with its record and its scorers."""
+    with running_market(stage) as one:
+        yield one
+
+
+@pytest.fixture
+def audit(stage: Installation) -> AuditLog:
+    """The audit log from the start of the test on."""
+    return AuditLog(stage.cluster.audit_log_path)
