@@ -1,7 +1,7 @@
 """The base image: a minimal Debian (or Ubuntu) with Python, made by debootstrap from this machine's own mirror.
 
-For machines that reach no container registry. The mirror's address is read from the apt sources when needed and is
-written nowhere but into the image's own (unused) package lists, which are deleted.
+For machines that reach no container registry. The mirror's address is read from the apt sources when needed. Invariant:
+the image holds no trace of this machine: no mirror, no resolver, no host name.
 """
 
 import platform
@@ -39,8 +39,9 @@ def bootstrap(tree: Path) -> None:
     steps.run(f"base system {suite()}", ["debootstrap", *options, suite(), tree, address])
     for waste in _WASTE:
         shutil.rmtree(tree / waste, ignore_errors=True)
-    for leftover in (tree / "etc/apt").glob("sources.list*"):
-        cache.remove(leftover)
+    traces = [tree / "etc/resolv.conf", tree / "etc/hostname", *(tree / "etc/apt").glob("sources.list*")]
+    for of_this_machine in traces:
+        cache.remove(of_this_machine)
     (tree / "var/log").mkdir()
 
 

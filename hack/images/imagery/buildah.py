@@ -19,7 +19,8 @@ _SECRET = "ASSAY_IMAGE_PIP_CONF"
 
 def command(*arguments: str | Path) -> list[str | Path]:
     """The argv of a buildah call on our storage."""
-    return ["buildah", "--root", cache.root() / "buildah", "--runroot", "/run/assay-images", *arguments]
+    root = cache.root() / "buildah"
+    return ["buildah", "--root", root, "--runroot", f"/run/assay-images-{cache.key(str(root))[:6]}", *arguments]
 
 
 def build(dockerfile: Path, context: Path, reference: str, arguments: Mapping[str, str]) -> None:
