@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Any
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Ask every miner of an assignment, and file one ScoreReport."""
     from assay.api import InvalidObject
-    from assay.scoring.filing import NotFiled
+    from assay.scoring.report import NotFiled
 
     _log_to_stderr()
     _allow_many_connections()
@@ -60,13 +60,12 @@ def run(
 
 async def _score(data: bytes, destination: Path | None, image_digest: str) -> None:
     from assay.api import Assignment, digest_of
-    from assay.scoring.filing import file_report, pod_configuration
     from assay.scoring.report import build_report
     from assay.scoring.runner import carry_out, deadline_of
 
     assignment = Assignment.parse_file(data)
-    # Looked at first: without it the work would be for nothing.
-    configuration = pod_configuration() if destination is None else None
+    # Looked at first: without a way to file it, the work would be for nothing.
+    file = None if destination else _filing()
     started_at = datetime.now(UTC)
     remaining_s = (deadline_of(assignment) - started_at).total_seconds()
     result = await carry_out(assignment, max(remaining_s, REPLAY_S) if destination else remaining_s)
@@ -78,11 +77,18 @@ async def _score(data: bytes, destination: Path | None, image_digest: str) -> No
         finished_at=datetime.now(UTC),
         image_digest=image_digest,
     )
-    if configuration is None:
-        _write(report, destination or STANDARD_OUTPUT)
-    else:
+    if destination:
+        _write(report, destination)
+    if file:
         left_s = (deadline_of(assignment) - datetime.now(UTC)).total_seconds()
-        await file_report(report, configuration, max(left_s, FILING_PATIENCE_S))
+        await file(report, max(left_s, FILING_PATIENCE_S))
+
+
+def _filing() -> "Callable[[Mapping[str, Any], float], Awaitable[None]]":
+    from assay.scoring.filing import file_report, pod_configuration
+
+    configuration = pod_configuration()
+    return lambda report, patience_s: file_report(report, configuration, patience_s)
 
 
 def _write(report: "Mapping[str, Any]", destination: Path) -> None:

@@ -16,15 +16,12 @@ from kubernetes.aio.client import ApiClient, ApiException, Configuration, Custom
 from kubernetes.aio.config import ConfigException, load_incluster_config
 
 from assay.api import GROUP, VERSION, ScoreReport
+from assay.scoring.report import NotFiled
 
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 5.0
 PAUSE_S, PAUSE_S_MAX = 0.2, 2.0
-
-
-class NotFiled(Exception):
-    """The report could not be filed; the message says why and what to do."""
 
 
 def pod_configuration() -> Configuration:

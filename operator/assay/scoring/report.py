@@ -1,11 +1,10 @@
-"""The ScoreReport: built from a result, filed once.
+"""The ScoreReport, built from a result.
 
-Owns the report's shape and its filing. The scorer may create its report and nothing else: it neither reads nor
-updates, and a report that is there already counts as filed.
+Owns the report's shape, down to the order of its rows: the same result gives the same bytes. Filing is in
+`assay.scoring.filing`, which costs a second to import and is not needed for a replay.
 """
 
 import base64
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -28,10 +27,12 @@ from assay.api import (
 from assay.scoring.runner import Failed, Result
 from assay.verification import MinerScore
 
-log = logging.getLogger(__name__)
-
 ROWS_MAX = 256
 MESSAGE_CHARACTERS_MAX = 1024
+
+
+class NotFiled(Exception):
+    """The report could not be filed; the message says why and what to do."""
 
 
 def build_report(
