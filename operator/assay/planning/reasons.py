@@ -102,6 +102,38 @@ MEANINGS: Final[dict[DeploymentReason, str]] = {
     DeploymentReason.NO_REPORTS: "No validator's report counted for this miner in the last committed epoch.",
 }
 
+REMEDIES: Final[dict[DeploymentReason, str]] = {
+    DeploymentReason.INVALID_SPEC: "Correct the field that the message names; what ran before keeps running.",
+    DeploymentReason.REFUSED: "Remove what forbids it: a quota, an admission policy, missing rights of the operator.",
+    DeploymentReason.NAME_TAKEN: "Delete the other object, or give this one another name.",
+    DeploymentReason.SUSPENDED: "Set `spec.suspend` to false.",
+    DeploymentReason.SCALED_TO_ZERO: "Set `spec.replicas` to 1 or more.",
+    DeploymentReason.ROLLOUT_STUCK: "Look at the pods; undo the change, or make room for it.",
+    DeploymentReason.QUOTA_EXCEEDED: "Raise the ResourceQuota, or ask for less.",
+    DeploymentReason.PODS_REFUSED: "Change what the message objects to; assay itself keeps to `restricted`.",
+    DeploymentReason.UNSCHEDULABLE: "Add a node that fits, or loosen what `spec.podTemplate` asks for.",
+    DeploymentReason.WAITING_FOR_GPU: "Free or add accelerators, or lower `spec.gpus.count`.",
+    DeploymentReason.IMAGE_PULL_FAILED: "Correct the reference, or add `imagePullSecrets` by `spec.podTemplate`.",
+    DeploymentReason.CONTAINER_NOT_CREATED: "Make the ConfigMap, Secret or key that the message names.",
+    DeploymentReason.CRASH_LOOP: "Read the quoted log, then `kubectl logs --previous`.",
+    DeploymentReason.OOM_KILLED: "Raise `resources.limits.memory` of container `triton` in `spec.podTemplate`.",
+    DeploymentReason.EVICTED: "See why the node took it; give the pod requests that match its use.",
+    DeploymentReason.NODE_LOST: "See whether the node is up; Kubernetes replaces the pod by itself after a while.",
+    DeploymentReason.MODEL_LOAD_FAILED: "Correct the model repository as the quoted line says.",
+    DeploymentReason.MODEL_UNAVAILABLE: "See the server's log: the model was unloaded or failed.",
+    DeploymentReason.MODEL_MISMATCH: "Serve the model that the subnet's task names, or correct `spec.model`.",
+    DeploymentReason.UNREACHABLE: "Check the address, that the server runs, and that nothing between drops packets.",
+    DeploymentReason.PROTOCOL_ERROR: "Check scheme and port: gRPC and HTTP have different ports.",
+    DeploymentReason.SERVICE_NOT_FOUND: "Correct the name, or create the Service.",
+    DeploymentReason.NO_ENDPOINTS: "See the pods behind the Service.",
+    DeploymentReason.SUBNET_NOT_FOUND: "Create the Subnet, or correct `spec.subnetRef`.",
+    DeploymentReason.NOT_ALLOWED: "Ask the Subnet's owner to widen `spec.members.allowedNamespaces`.",
+    DeploymentReason.SUBNET_FULL: "Wait, or ask the owner for a higher `spec.members.maxMiners`.",
+    DeploymentReason.NOT_REGISTERED: "See Registered.",
+    DeploymentReason.NO_REPORTS: "See `status.rejectedReports` of the Subnet, and its ValidatorPolicies.",
+}
+"""What to do, for every reason that asks for something."""
+
 CONDITIONS: Final[dict[str, str]] = {
     "Ready": "Accepted, WorkloadReady, ModelAvailable and Servable all hold.",
     "Accepted": "The spec can be carried out.",

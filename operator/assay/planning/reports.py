@@ -7,6 +7,7 @@ from subnet, epoch and validator, answer the assignment that was given, and spea
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from assay.api import MinerStatus, NamespacedName, RejectedReport, ScoreReport, Subnet, ValidatorStatus
 from assay.desired.names import epoch_name
@@ -28,6 +29,33 @@ class Rejection(StrEnum):
     WRONG_NAME = "WrongName"
     WRONG_ASSIGNMENT = "WrongAssignment"
     UNKNOWN_MINER = "UnknownMiner"
+
+
+MEANINGS: Final[dict[Rejection, str]] = {
+    Rejection.SUBNET_REPLACED: "It is for a Subnet of this name that was deleted and made anew.",
+    Rejection.EPOCH_NOT_OPEN: "It is for an epoch that has not opened.",
+    Rejection.EPOCH_CLOSED: "It came after its epoch was committed.",
+    Rejection.NOT_A_VALIDATOR: "Nobody of this name and namespace is a validator of the subnet.",
+    Rejection.VALIDATOR_REPLACED: "It is by a ValidatorPolicy of this name that was deleted and made anew.",
+    Rejection.NO_STAKE: "The validator has no stake.",
+    Rejection.NO_PERMIT: "The validator is not among those with the most stake.",
+    Rejection.WRONG_NAME: "It does not bear the one name that follows from subnet, epoch and validator.",
+    Rejection.WRONG_ASSIGNMENT: "It answers another assignment than the one that was given.",
+    Rejection.UNKNOWN_MINER: "It scores a number that was not assigned.",
+}
+
+REMEDIES: Final[dict[Rejection, str]] = {
+    Rejection.SUBNET_REPLACED: "None: the next epoch's report is for the new Subnet.",
+    Rejection.EPOCH_NOT_OPEN: "A scorer of one's own must take the epoch from its assignment.",
+    Rejection.EPOCH_CLOSED: "Report before the assignment's deadline: fewer samples, or a longer `scoringWindow`.",
+    Rejection.NOT_A_VALIDATOR: "The subnet's owner lists validators in `spec.validators`.",
+    Rejection.VALIDATOR_REPLACED: "None: the next epoch's report is by the new policy.",
+    Rejection.NO_STAKE: "The subnet's owner gives stake in `spec.validators`.",
+    Rejection.NO_PERMIT: "More stake, or a higher `spec.consensus.maxValidators`.",
+    Rejection.WRONG_NAME: "A scorer of one's own must use `report.name` of its assignment.",
+    Rejection.WRONG_ASSIGNMENT: "A scorer of one's own must give the SHA-256 of the file it was given, byte for byte.",
+    Rejection.UNKNOWN_MINER: "A scorer of one's own must report on `miners` of its assignment alone.",
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,11 @@
-"""A Subnet's conditions and their reasons: a closed set, told from a draft."""
+"""A Subnet's conditions and their reasons: a closed set, told from a draft.
+
+`docs/reference/conditions.md` is rendered from the texts here; a reason that is not in the set cannot be reported.
+"""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from assay.api import NamespacedName
 from assay.planning.conditions import Verdict, conjunction, no, timestamp, yes
@@ -26,6 +30,53 @@ class SubnetReason(StrEnum):
     BONDS_LOST = "BondsLost"
     NO_REPORTS = "NoReports"
     CONSENSUS_FRESH = "ConsensusFresh"
+    INVALID_SPEC = "InvalidSpec"
+    REFUSED = "Refused"
+
+
+MEANINGS: Final[dict[SubnetReason, str]] = {
+    SubnetReason.SUBNET_READY: "Miners and validators are there, and epochs advance.",
+    SubnetReason.NO_MINERS: "No ModelDeployment that names this subnet may join it.",
+    SubnetReason.MINERS_NOT_READY: "There are miners, and none of them can be asked now.",
+    SubnetReason.MINERS_READY: "At least one miner can be asked; the message counts them and names the others.",
+    SubnetReason.NO_VALIDATORS: "No validator's report would count: none is listed, none exists, or none has stake.",
+    SubnetReason.VALIDATOR_MISSING: "A listed ValidatorPolicy does not exist, or names another subnet; the rest judge.",
+    SubnetReason.VALIDATORS_READY: "Every listed validator is registered, and at least one has stake.",
+    SubnetReason.SUSPENDED: "`spec.suspend` is true: the open epoch is finished, and no other opens.",
+    SubnetReason.WAITING_FOR_MEMBERS: "No epoch has opened yet: one miner and one validator with stake are needed.",
+    SubnetReason.EPOCH_LATE: "The last epoch ended more than one epoch length ago, and the next has not opened.",
+    SubnetReason.EPOCHS_ADVANCE: "Epochs open and are committed on time.",
+    SubnetReason.NEVER_COMMITTED: "No epoch has been committed yet; the first is when its reports are in.",
+    SubnetReason.BONDS_LOST: "The bonds of the last commit are gone or altered and cannot be recomputed.",
+    SubnetReason.NO_REPORTS: "The last epoch was committed without any report: earlier votes, or none, decided it.",
+    SubnetReason.CONSENSUS_FRESH: "The last epoch had reports of its own, and its bonds are kept.",
+    SubnetReason.INVALID_SPEC: "The object cannot be read as the kind it claims to be; the message names the field.",
+    SubnetReason.REFUSED: "The API server refuses an object that the subnet needs; the message has its words.",
+}
+
+REMEDIES: Final[dict[SubnetReason, str]] = {
+    SubnetReason.NO_MINERS: "Create one with `spec.subnetRef`, or widen `spec.members.allowedNamespaces`.",
+    SubnetReason.MINERS_NOT_READY: "See the Ready condition of the ModelDeployments that the message names.",
+    SubnetReason.NO_VALIDATORS: "List ValidatorPolicies in `spec.validators`, with a stake above 0.",
+    SubnetReason.VALIDATOR_MISSING: "Create the policy, correct its `spec.subnetRef`, or take it off the list.",
+    SubnetReason.SUSPENDED: "Set `spec.suspend` to false.",
+    SubnetReason.WAITING_FOR_MEMBERS: "See MinersReady and ValidatorsReady.",
+    SubnetReason.EPOCH_LATE: "See whether members are left; if they are, see whether the operator runs and leads.",
+    SubnetReason.BONDS_LOST: "Nothing to be done: bonds grow anew from zero. Find out who deletes ConfigMaps.",
+    SubnetReason.NO_REPORTS: "See the Scoring condition of the ValidatorPolicies, and `status.rejectedReports`.",
+    SubnetReason.INVALID_SPEC: "Correct the field. If kubectl accepted it, the CRDs are older than the operator.",
+    SubnetReason.REFUSED: "Remove what forbids it: a quota, an admission policy, missing rights of the operator.",
+}
+"""What to do, for every reason that asks for something."""
+
+CONDITIONS: Final[dict[str, str]] = {
+    "Ready": "MinersReady, ValidatorsReady and EpochAdvancing all hold.",
+    "MinersReady": "At least one registered miner can be asked now.",
+    "ValidatorsReady": "All listed validators are registered, and at least one has stake.",
+    "EpochAdvancing": "Epochs open on time.",
+    "ConsensusFresh": "The last epoch had at least one report of its own, and its bonds are kept.",
+}
+"""The condition types of a Subnet in the order in which they are written."""
 
 
 def verdicts(seen: Snapshot, draft: Draft, now: datetime) -> list[Verdict]:

@@ -1,6 +1,10 @@
-"""A ValidatorPolicy's conditions and their reasons: a closed set."""
+"""A ValidatorPolicy's conditions and their reasons: a closed set.
+
+`docs/reference/conditions.md` is rendered from the texts here; a reason that is not in the set cannot be reported.
+"""
 
 from enum import StrEnum
+from typing import Final
 
 from assay.api import NamespacedName, ScoreReport
 from assay.planning.conditions import Verdict, conjunction, no, unknown, yes
@@ -32,6 +36,60 @@ class ValidatorReason(StrEnum):
     JOB_FAILED = "JobFailed"
     REPORTED = "Reported"
     REPORTED_FAILURE = "ReportedFailure"
+    REFUSED = "Refused"
+
+
+MEANINGS: Final[dict[ValidatorReason, str]] = {
+    ValidatorReason.VALIDATOR_READY: "The validator can judge, and its reports count.",
+    ValidatorReason.ACCEPTED: "The spec can be carried out.",
+    ValidatorReason.INVALID_SPEC: "The spec cannot be carried out; the message names field and remedy.",
+    ValidatorReason.SUBNET_NOT_FOUND: "The Subnet that `spec.subnetRef` names does not exist.",
+    ValidatorReason.NOT_LISTED: "The Subnet's owner has not listed this validator in its `spec.validators`.",
+    ValidatorReason.REGISTRATION_PENDING: "It is listed, and has no number in the Subnet yet.",
+    ValidatorReason.NO_STAKE: "The Subnet's owner gives it a stake of 0: its reports do not count.",
+    ValidatorReason.NO_PERMIT: "It is not among the `spec.consensus.maxValidators` validators with the most stake.",
+    ValidatorReason.PERMITTED: "Its reports count; the message has its number and stake.",
+    ValidatorReason.REFERENCE_NOT_FOUND: "The ModelDeployment that `spec.reference` names does not exist here.",
+    ValidatorReason.REFERENCE_IS_MINER: "The reference names a subnet itself: a miner cannot be its own yardstick.",
+    ValidatorReason.REFERENCE_NOT_READY: "The reference exists and is not ready; the message says why.",
+    ValidatorReason.REFERENCE_READY: "The reference serves.",
+    ValidatorReason.REFERENCE_EXTERNAL: "The reference is an endpoint; only the scorer asks it.",
+    ValidatorReason.REFERENCE_NOT_NEEDED: "The dataset has the expected outputs, so nothing is asked.",
+    ValidatorReason.SUSPENDED: "`spec.suspend` is true: no scoring Job starts, and epochs do not wait for its report.",
+    ValidatorReason.WAITING_FOR_EPOCH: "No epoch is open in which this validator takes part.",
+    ValidatorReason.JOB_PENDING: "An epoch is open, and its scoring Job is about to be made.",
+    ValidatorReason.JOB_RUNNING: "The scoring Job of the open epoch runs.",
+    ValidatorReason.JOB_FAILED: "The scoring Job failed, or its pod cannot start; the message has the words.",
+    ValidatorReason.REPORTED: "The report of the open epoch, or else of the last one, is filed.",
+    ValidatorReason.REPORTED_FAILURE: "The report is filed, and says why it has no scores.",
+    ValidatorReason.REFUSED: "The API server refuses an object that scoring needs; the message has its words.",
+}
+
+REMEDIES: Final[dict[ValidatorReason, str]] = {
+    ValidatorReason.INVALID_SPEC: "Correct the field that the message names.",
+    ValidatorReason.SUBNET_NOT_FOUND: "Create the Subnet, or correct `spec.subnetRef`.",
+    ValidatorReason.NOT_LISTED: "Ask the Subnet's owner for stake.",
+    ValidatorReason.REGISTRATION_PENDING: "It takes one pass of the operator; if it lasts, see whether it runs.",
+    ValidatorReason.NO_STAKE: "Ask the Subnet's owner for stake.",
+    ValidatorReason.NO_PERMIT: "Ask the Subnet's owner for more stake, or for a higher `maxValidators`.",
+    ValidatorReason.REFERENCE_NOT_FOUND: "Create it in this namespace, or correct the name.",
+    ValidatorReason.REFERENCE_IS_MINER: "Remove its `spec.subnetRef`, or name another ModelDeployment.",
+    ValidatorReason.REFERENCE_NOT_READY: "See the conditions of that ModelDeployment.",
+    ValidatorReason.SUSPENDED: "Set `spec.suspend` to false.",
+    ValidatorReason.JOB_FAILED: "`kubectl describe job` and the pod's log, while `job.ttlAfterFinished` keeps them.",
+    ValidatorReason.REPORTED_FAILURE: "Do what the message says; most often the reference was not ready in time.",
+    ValidatorReason.REFUSED: "Remove what forbids it: a quota, an admission policy, missing rights of the operator.",
+}
+"""What to do, for every reason that asks for something."""
+
+CONDITIONS: Final[dict[str, str]] = {
+    "Ready": "Accepted, Permitted and ReferenceReady all hold.",
+    "Accepted": "The spec can be carried out.",
+    "Permitted": "The Subnet lists the validator with enough stake for its reports to count.",
+    "ReferenceReady": "There is something to compare answers with.",
+    "Scoring": "The open epoch is being scored or reported; between epochs, the last one was.",
+}
+"""The condition types of a ValidatorPolicy in the order in which they are written."""
 
 
 def accepted(problem: str) -> Verdict:
