@@ -26,6 +26,7 @@ MANIFESTS = Path(__file__).parent / "manifests"
 OUTPUT = ROOT / ".build" / "demo"
 CLUSTER = ROOT / "hack" / "cluster" / "cluster"
 IMAGES = ROOT / "hack" / "images" / "build"
+LOCAL_REGISTRY = "localhost/assay"
 SUBNET = ("demo", "embeddings")
 EPOCHS = 3
 POLL_S = 1.0
@@ -63,7 +64,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.context = os.environ.get("CONTEXT", "")
-        self.registry = os.environ.get("REGISTRY", "")
+        self.registry = os.environ.get("REGISTRY", LOCAL_REGISTRY)
         self.environment = dict(os.environ)
         if not self.context:
             self.environment |= _exported(_output([str(CLUSTER), "env"]))
@@ -85,7 +86,7 @@ class Cluster:
 
     def image(self, name: str) -> str:
         """The full reference of one of the demo's images."""
-        return f"{self.registry or 'localhost'}/assay/{name}:dev"
+        return f"{self.registry}/{name}:dev"
 
 
 def up() -> None:
@@ -135,7 +136,7 @@ def install(cluster: Cluster, build: str) -> None:
 def apply(cluster: Cluster) -> None:
     """Apply the manifests, images taken from the registry in use."""
     for path in sorted(MANIFESTS.glob("*.yaml")):
-        text = path.read_text().replace("localhost/", f"{cluster.registry or 'localhost'}/")
+        text = path.read_text().replace(LOCAL_REGISTRY, cluster.registry)
         cluster.kubectl("apply", "-f", "-", stdin=text)
         say(f"applied {path.name}")
 

@@ -85,7 +85,8 @@ class LocalCluster:
     def image(self, reference: str) -> str:
         """Return the reference under which pods find the image: below $REGISTRY in a cluster of the user's."""
         registry = os.environ.get("REGISTRY", "").rstrip("/")
-        return reference if self.owned or not registry else f"{registry}/{reference}"
+        # hack/images/build puts $REGISTRY in the place of localhost/assay.
+        return reference if self.owned or not registry else f"{registry}/{reference.removeprefix('localhost/assay/')}"
 
     def exec_argv(self, *argv: str) -> list[str]:
         """Argv that runs `argv` where pod and service addresses can be reached."""
