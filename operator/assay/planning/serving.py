@@ -340,7 +340,15 @@ def _asked(seen: Snapshot) -> Verdict:
         case "Refused":
             return unknown("ModelAvailable", Reason.INVALID_SPEC, "the server is not asked; see Accepted")
         case outcome:
-            return no("ModelAvailable", Reason(outcome), probe.message)
+            return no("ModelAvailable", Reason(outcome), f"{probe.message}{_without_secrets(seen)}")
+
+
+def _without_secrets(seen: Snapshot) -> str:
+    """What to know of a failed question where the server may want to know who asks."""
+    endpoint = seen.deployment.spec.endpoint
+    if endpoint is None or (endpoint.token_secret_ref is None and endpoint.ca_secret_ref is None):
+        return ""
+    return "; it was asked without tokenSecretRef and caSecretRef, because the operator reads no Secrets of tenants"
 
 
 def _address_problems(seen: Snapshot) -> tuple[str, ...]:

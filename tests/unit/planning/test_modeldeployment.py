@@ -273,6 +273,13 @@ def test_a_forbidden_address_names_the_field() -> None:
     assert "spec.endpoint.url: 127.0.0.1 is a loopback address" in message(seen, "Accepted")
 
 
+def test_a_server_that_was_asked_without_its_secrets_is_told_to_be() -> None:
+    spec = endpoint("grpcs://miner.example:443")
+    spec["endpoint"]["tokenSecretRef"] = {"name": "token", "key": "token"}
+    seen = snapshot(model_deployment(spec), probe=Probe("ProtocolError", "401"))
+    assert "asked without tokenSecretRef" in message(seen, "ModelAvailable")
+
+
 def test_a_pass_over_an_endpoint_that_stays_silent_changes_nothing() -> None:
     seen = snapshot(model_deployment(endpoint()), probe=Probe("Unreachable", "no answer within 3 s"))
     assert plan(again(seen), NOW + timedelta(minutes=1)).status == plan(seen, NOW).status
