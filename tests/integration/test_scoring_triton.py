@@ -12,7 +12,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from assay.api import digest_of
+from assay.api import Assignment, digest_of
 from assay.scoring.runner import Failed, Scored, carry_out
 from assay.triton import Connection, InferenceFailure, Reason, open_client
 from assignments import assignment, assignment_object
@@ -235,7 +235,7 @@ def test_a_deadline_that_passed_is_said() -> None:
 
 
 def test_a_reference_that_comes_late_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with start_triton(tiny_repository(tmp_path), model="tiny", arguments=["--model-control-mode=explicit"]) as triton:
+    with start_triton(tiny_repository(tmp_path), model="tiny") as triton:
 
         async def score() -> Scored | Failed:
             refused = asyncio.Event()
@@ -276,14 +276,28 @@ def test_exams_are_cut_off_in_time_and_count_as_far_as_they_came(honest: TritonP
 def test_a_crowd_of_silent_miners_does_not_starve_an_honest_one(honest: TritonProcess) -> None:
     challenge = {"concurrencyTotal": 8, "timeoutMs": 1000}
     with ExitStack() as stack:
-        crowd = [stack.enter_context(hostile("accepts and stays silent, HTTP"))] * 60
+        crowd = [stack.enter_context(hostile("accepts and stays silent, HTTP"))] * 30
         given = assignment(
             miners=[*crowd, over_grpc(honest)], reference=over_grpc(honest), samples=32, challenge=challenge
         )
-        result = asyncio.run(carry_out(given, 25.0))
+        result = asyncio.run(carry_out(given, 14.0))
     assert isinstance(result, Scored)
-    assert (result.scores[60].weight_u16, result.scores[60].samples) == (65535, 32)
-    assert not any(result.scores[uid].weight_u16 for uid in range(60))
+    assert (result.scores[30].weight_u16, result.scores[30].samples) == (65535, 32)
+    assert not any(result.scores[uid].weight_u16 for uid in range(30))
+
+
+def test_a_defect_met_with_one_miner_is_kept_from_the_others(
+    honest: TritonProcess, stranger: TritonProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def order_for(given: Assignment, miner_uid: int, count: int) -> list[int]:
+        return list(range(count)) if miner_uid else [count]
+
+    monkeypatch.setattr("assay.scoring.examination.order_for", order_for)
+    given = assignment(miners=[over_grpc(honest), over_http(honest), over_grpc(stranger)], reference=over_grpc(honest))
+    result = asyncio.run(carry_out(given, 30.0))
+    assert weights(result) == {0: 0, 1: 65535, 2: 0}
+    assert isinstance(result, Scored)
+    assert result.scores[0].failures == 0
 
 
 def test_no_thread_and_no_socket_stays_behind(honest: TritonProcess) -> None:

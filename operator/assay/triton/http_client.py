@@ -136,7 +136,7 @@ class HttpClient:
         except InvalidTensor as error:
             reason = Reason.WRONG_SHAPE if error.is_shape else Reason.WRONG_TYPE
             raise InferenceFailure(reason, quote(error)) from error
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        except (aiohttp.ClientConnectionError, OSError) as error:
             raise InferenceFailure(Reason.UNREACHABLE, quote(error)) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise InferenceFailure(Reason.PROTOCOL_ERROR, quote(error)) from error
@@ -227,14 +227,15 @@ def _specs(described: object) -> tuple[TensorSpec, ...]:
     specs: list[TensorSpec] = []
     for each in described:
         match each:
-            case {"name": str(name), "datatype": str(datatype), "shape": list(shape)}:
-                try:
-                    specs.append(TensorSpec(name, datatype, tuple(int(size) for size in shape)))
-                except (TypeError, ValueError) as error:
-                    raise InferenceFailure(Reason.PROTOCOL_ERROR, f"metadata: {quote(name)}: shape") from error
+            case {"name": str(name), "datatype": str(datatype), "shape": list(shape)} if _is_shape(shape):
+                specs.append(TensorSpec(name, datatype, tuple(shape)))
             case _:
                 raise InferenceFailure(Reason.PROTOCOL_ERROR, "metadata: expected name, datatype and shape")
     return tuple(specs)
+
+
+def _is_shape(shape: list[Any]) -> bool:
+    return all(type(size) is int for size in shape)
 
 
 def _decode(body: bytes, header_bytes: int | None) -> Mapping[str, Tensor]:
@@ -266,7 +267,7 @@ def _decode_output(output: Mapping[str, Any], rest: memoryview) -> tuple[str, Te
         return *tensors.tensor_from_json(output), 0
     match output:
         case {"name": str(name), "shape": list(shape), "datatype": str(datatype)} if (
-            type(size) is int and 0 <= size <= len(rest) and all(type(length) is int for length in shape)
+            type(size) is int and 0 <= size <= len(rest) and _is_shape(shape)
         ):
             return name, tensors.decode(datatype, shape, rest[:size]), size
         case _:
