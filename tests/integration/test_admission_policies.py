@@ -441,9 +441,10 @@ def child_path(plural: str, name: str | None = None) -> str:
 
 @pytest.fixture(scope="module", params=CHILDREN)
 def plural(request: pytest.FixtureRequest, world: World) -> str:
-    """One kind of child, of which there are three: the operator's, a tenant's, and one that a tenant unlabelled."""
+    """One kind of child, of which there are four: with the operator's two marks, with none, and with either."""
     kind = str(request.param)
-    for name, labelled, owned in (("ours", True, True), ("theirs", False, False), ("stripped", False, True)):
+    children = (("ours", True, True), ("theirs", False, False), ("unlabelled", False, True), ("disowned", True, False))
+    for name, labelled, owned in children:
         world.server.must("POST", child_path(kind), child(world, kind, name, labelled=labelled, owned=owned))
     return kind
 
@@ -478,7 +479,7 @@ def test_the_operator_takes_over_and_deletes_nothing_of_a_tenants(world: World, 
 
 
 def test_the_operator_keeps_and_mends_its_own(world: World, plural: str) -> None:
-    for name in ("ours", "stripped"):
+    for name in ("ours", "unlabelled", "disowned"):
         path = f"{child_path(plural, name)}?fieldManager=assay&force=true"
         body = child(world, plural, name)
         assert_refused(world.ask("PATCH", path, body, user=OPERATOR, content_type=APPLY), "", 200)
