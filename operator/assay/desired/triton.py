@@ -35,6 +35,9 @@ STARTUP_BUDGET_S: Final = 1200
 GRACE_MARGIN_S: Final = 5
 """What the kubelet and Triton need around the two waits of a drain."""
 
+CONNECTION_AGE_MIN_MS: Final = 2000
+"""Connections are not renewed more often than this, however short the drain."""
+
 ANNOTATION_TEMPLATE: Final = "assay.dev/template-digest"
 """On the Deployment: digest of the pod template last applied, so that what runs can be told from what is wished."""
 
@@ -251,9 +254,20 @@ def arguments(spec: ModelDeploymentSpec, triton: Triton) -> list[str]:
         "--exit-on-error=true",
         "--strict-readiness=true",
         f"--exit-timeout-secs={_whole_s(spec.drain.exit_timeout_s)}",
+        *_connection_age(spec),
         *([] if uses_gpu else ["--allow-gpu-metrics=false"]),
         *triton.args,
     ]
+
+
+def _connection_age(spec: ModelDeploymentSpec) -> list[str]:
+    """Let gRPC connections be renewed often enough that a leaving pod loses them all while it still serves.
+
+    A Service balances connections, not requests: without an end of their own they would stay with the leaving pod until
+    it breaks them, and requests with them. A renewal is graceful; what is in flight finishes.
+    """
+    age_ms = round(spec.drain.pre_stop_s * 1000 / 2)
+    return [f"--grpc-max-connection-age={max(age_ms, CONNECTION_AGE_MIN_MS)}"] if age_ms else []
 
 
 def _probes(spec: ModelDeploymentSpec) -> dict[str, Any]:

@@ -86,6 +86,19 @@ def test_parts_of_a_second_are_given_in_full() -> None:
     assert spec["terminationGracePeriodSeconds"] == math.ceil(1.5) + math.ceil(0.1) + 5
 
 
+@pytest.mark.parametrize(
+    ("pre_stop", "flags"),
+    [
+        pytest.param("10s", ["--grpc-max-connection-age=5000"], id="half of the time that a leaving pod still serves"),
+        pytest.param("1s", ["--grpc-max-connection-age=2000"], id="but not more often than every two seconds"),
+        pytest.param("0s", [], id="not at all without a drain"),
+    ],
+)
+def test_grpc_connections_are_renewed_within_the_drain(pre_stop: str, flags: list[str]) -> None:
+    args = container({"drain": {"preStop": pre_stop, "exitTimeout": "30s"}})["args"]
+    assert [it for it in args if "connection-age" in it] == flags
+
+
 def test_readiness_asks_the_model_and_startup_its_version() -> None:
     probes = container({"model": {"name": "bert", "version": "7"}})
     assert probes["readinessProbe"]["httpGet"]["path"] == "/v2/models/bert/ready"
