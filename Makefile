@@ -62,13 +62,15 @@ check: venv ## Format, lint, types, import contracts, generated files, unit test
 generate: venv ## Renew every generated file
 	$(PY) -m assay crds --out crds
 	$(PY) hack/generate_api_reference.py
+	$(PY) hack/generate_conditions_reference.py
+	$(PY) hack/generate_adr_index.py
 	$(PY) hack/render_chart_crds.py
 
 .PHONY: verify-generated
 verify-generated: ## Fail if a generated file is not what its source says
-	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && cp -r crds docs/reference charts "$$out" \
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && cp -r crds docs/reference docs/adr charts "$$out" \
 	  && $(MAKE) --no-print-directory generate >/dev/null \
-	  && diff -r crds "$$out/crds" && diff -r docs/reference "$$out/reference" && diff -r charts "$$out/charts" \
+	  && diff -r crds "$$out/crds" && diff -r docs/reference "$$out/reference" && diff -r docs/adr "$$out/adr" && diff -r charts "$$out/charts" \
 	  && echo "generated files are up to date"
 
 .PHONY: test-integration
@@ -96,6 +98,10 @@ demo-down: venv ## Remove the demo and its cluster
 .PHONY: bench-consensus
 bench-consensus: venv ## Time the Yuma engine against a float64 engine of the same epoch
 	$(PY) tests/benchmarks/consensus/bench.py
+
+.PHONY: fuzz-consensus
+fuzz-consensus: venv ## 100,000 random states against the second engine, and the properties
+	ASSAY_CONSENSUS_CASES=100000 $(PYTEST) tests/unit/consensus/test_differential.py tests/unit/consensus/test_properties.py
 
 .PHONY: clean
 clean: ## Remove build output of this checkout; caches outside it stay

@@ -1,6 +1,6 @@
 """Assignments for tests: one builder with defaults, instead of long literals.
 
-    assignment(miners=["grpc://127.0.0.1:8001", None], reference="grpc://127.0.0.1:8002", samples=8)
+assignment(miners=["grpc://127.0.0.1:8001", None], reference="grpc://127.0.0.1:8002", samples=8)
 """
 
 from collections.abc import Mapping, Sequence

@@ -83,7 +83,9 @@ def assignment(
 
 
 def address(deployment: ModelDeployment) -> str | None:
-    """Where a ModelDeployment answers inference, as a URL; None while it has no address."""
+    """Where a ModelDeployment answers inference, as a URL; None while it has no address or rests."""
+    if deployment.spec.suspend:
+        return None
     if deployment.spec.endpoint is not None:
         return deployment.spec.endpoint.url
     addresses = deployment.status.addresses

@@ -141,7 +141,6 @@ class ScoreReport(Resource):
             Column("Subnet", ".spec.subnet.name", description="The subnet"),
             Column("Epoch", ".spec.epoch", "integer", description="The epoch"),
             Column("Validator", ".spec.validator.name", description="The validator"),
-            Column("Miners", ".spec.scores[*].uid", priority=1, description="Numbers of the miners scored"),
             Column("Failure", ".spec.failure.reason", priority=1, description="Why there are no scores"),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),

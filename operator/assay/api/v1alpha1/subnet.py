@@ -270,7 +270,7 @@ class MinerStatus(Model):
     emission: Units = 0
     """Units paid for the last committed epoch."""
     score: Annotated[str, Field(max_length=32)] | None = None
-    """Mean quality over the validators that scored it, from 0 to 1, as a decimal."""
+    """Quality as the stake-weighted lower median of its validators has it, from 0 to 1, as a decimal."""
     validators: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """How many validators scored it."""
 
