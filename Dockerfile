@@ -24,8 +24,9 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-d
 
 FROM ${BASE}
 COPY --from=dependencies /opt/assay /opt/assay
+# Copied, not mounted: the layer cache of buildah looks at what is copied and not at what is mounted, and would keep an old wheel.
+COPY --from=wheel /dist /dist
 RUN --mount=type=bind,from=wheel,source=/opt/build,target=/opt/build \
-    --mount=type=bind,from=wheel,source=/dist,target=/dist \
     /opt/build/bin/pip --python /opt/assay/bin/python install --no-cache-dir --no-deps --no-index /dist/*.whl
 ENV PATH=/opt/assay/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
