@@ -116,7 +116,13 @@ class FaultProxy:
         return sum(request.path.endswith(f"/{plural}") for request, _ in self._watches.values())
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Pass one request on, or not."""
+        """Pass one request on, or not. Where either side breaks the connection, the other's is broken too."""
+        try:
+            return await self._handle(request)
+        except (aiohttp.ClientError, ConnectionError):
+            return _abort(request)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.append((request.method, request.path_qs))
         if self.refusing:
             return _abort(request)
@@ -130,7 +136,11 @@ class FaultProxy:
                 return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
         async with self.session.request(
-            request.method, self.upstream + request.path_qs, data=await request.read(), headers=headers
+            request.method,
+            self.upstream + request.path_qs,
+            data=await request.read() or None,
+            headers=headers,
+            skip_auto_headers={"Accept", "Content-Type", "User-Agent"},
         ) as answer:
             if fault:
                 await answer.read()
@@ -168,7 +178,7 @@ async def running(kubeconfig: Path) -> AsyncIterator[FaultProxy]:
     limits = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=True) as session:
         proxy = FaultProxy(session, configuration.host)
-        server = web.Server(proxy.handle)
+        server = web.Server(proxy.handle, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

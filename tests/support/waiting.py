@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 
-async def until(condition: Callable[[], object], within_s: float = 10.0, what: str = "") -> float:
+async def until(condition: Callable[[], object], within_s: float = 30.0, what: str = "") -> float:
     """Wait until the condition holds; returns how long it took, in seconds. Fails after `within_s`."""
     started_s = monotonic()
     while not condition():
@@ -14,7 +14,7 @@ async def until(condition: Callable[[], object], within_s: float = 10.0, what: s
     return monotonic() - started_s
 
 
-async def until_async(condition: Callable[[], Awaitable[object]], within_s: float = 10.0, what: str = "") -> float:
+async def until_async(condition: Callable[[], Awaitable[object]], within_s: float = 30.0, what: str = "") -> float:
     """Wait until an asynchronous condition holds; returns how long it took, in seconds. Fails after `within_s`."""
     started_s = monotonic()
     while not await condition():

@@ -21,48 +21,67 @@ from assay.kube import auth
 
 
 class Progress:
-    """When each kind last showed a sign of life, and how often it was listed."""
+    """What each kind's watch is doing: when it last showed life, and whether it is open or being opened."""
 
     def __init__(self, plurals: Iterable[str], on_list: Callable[[str], None]) -> None:
         self._on_list = on_list
-        self._last_s = dict.fromkeys(plurals, monotonic())
+        self._alive_s = dict.fromkeys(plurals, monotonic())
+        self._moved_s = dict(self._alive_s)
+        self._open = dict.fromkeys(self._alive_s, 0)
 
     def restart(self) -> None:
-        """Start to count silence from now: a new run begins."""
-        for plural in self._last_s:
-            self._last_s[plural] = monotonic()
+        """Start to count from now: a new run begins."""
+        for plural in self._alive_s:
+            self._alive_s[plural] = self._moved_s[plural] = monotonic()
+            self._open[plural] = 0
+
+    def moved(self, plural: str, opened: int = 0) -> None:
+        """A request of a kind begins or ends; `opened` is +1 for a watch that opened, -1 for one that ended."""
+        if plural in self._moved_s:
+            self._moved_s[plural] = monotonic()
+            self._open[plural] += opened
 
     def received(self, plural: str) -> None:
         """A watch brought bytes."""
-        if plural in self._last_s:
-            self._last_s[plural] = monotonic()
+        if plural in self._alive_s:
+            self._alive_s[plural] = monotonic()
 
     def listed(self, plural: str) -> None:
         """The first page of a LIST came."""
-        if plural in self._last_s:
-            self._last_s[plural] = monotonic()
+        if plural in self._alive_s:
+            self._alive_s[plural] = monotonic()
             self._on_list(plural)
 
     def silences_s(self) -> dict[str, float]:
         """How long each kind has been silent, in seconds. A healthy watch stays below about 65."""
         now_s = monotonic()
-        return {plural: now_s - last_s for plural, last_s in self._last_s.items()}
+        return {plural: now_s - alive_s for plural, alive_s in self._alive_s.items()}
+
+    def given_up(self, after_s: float) -> list[str]:
+        """The kinds that have had no watch, and for which nothing was asked, for `after_s` seconds."""
+        now_s = monotonic()
+        return [p for p, count in self._open.items() if count <= 0 and now_s - self._moved_s[p] > after_s]
 
 
 class _Tapped:
-    """A response's content that tells when bytes come. Everything else is the content's own."""
+    """A watch's content that tells when bytes come and when it ends. Everything else is the content's own."""
 
-    def __init__(self, content: aiohttp.StreamReader, tell: Callable[[], None]) -> None:
+    def __init__(self, content: aiohttp.StreamReader, plural: str, progress: Progress) -> None:
         self._content = content
-        self._tell = tell
+        self._plural = plural
+        self._progress = progress
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        async for chunk in self._content.iter_chunked(size):
-            self._tell()
-            yield chunk
+        self._progress.moved(self._plural, opened=+1)
+        try:
+            async for chunk in self._content.iter_chunked(size):
+                self._progress.received(self._plural)
+                yield chunk
+        finally:
+            self._progress.moved(self._plural, opened=-1)
 
 
 def login(configuration: Configuration, progress: Progress) -> Login:
@@ -71,11 +90,11 @@ def login(configuration: Configuration, progress: Progress) -> Login:
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if header := await auth.bearer(configuration):
             request.headers[AUTHORIZATION] = header
-        response = await handler(request)
         plural = request.url.path.rpartition("/")[2]
+        progress.moved(plural)
+        response = await handler(request)
         if request.url.query.get("watch") == "true":
-            content = _Tapped(response.content, lambda: progress.received(plural))
-            response.content = cast(aiohttp.StreamReader, content)
+            response.content = cast(aiohttp.StreamReader, _Tapped(response.content, plural, progress))
         elif response.ok and "continue" not in request.url.query:
             progress.listed(plural)
         return response

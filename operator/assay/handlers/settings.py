@@ -23,7 +23,9 @@ def build() -> kopf.OperatorSettings:
     s.watching.chunk_size = 500
     s.networking.request_timeout = 30.0
     s.networking.connect_timeout = 5.0
-    s.networking.error_backoffs = (0.5, 1, 2, 4)  # kopf's own 54 s are too long; the supervisor takes over
+    # kopf's own go up to 21 s, too long to wait after an outage; it repeats these, for every kind, as long as one
+    # lasts.
+    s.networking.error_backoffs = (1, 2, 4, 8)
     s.queueing.worker_limit = None  # a limit can deadlock (H3)
     s.process.ultimate_exiting_timeout = None  # else kopf kills the process when it ends unasked (H8)
     return s

@@ -8,6 +8,7 @@ sinks are called on the caller's loop only, in the order of kopf's events.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -22,9 +23,14 @@ from assay.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-_STOP_S = 15.0  # kopf gives its own tasks 5 s, and some
+_STOP_S = 8.0  # kopf gives its own tasks 5 s
+_STOP_ZOMBIE_S = 1.0
+_ABANDON_S = 5.0
 _STEADY_S = 60.0  # a run this long was not a failure to start
-_LOOK_S = 5.0
+_LOOK_S = 2.0
+# kopf asks again at most 8 s after a failure (see settings); a kind left alone for longer than this has no task any
+# more.
+_GIVEN_UP_S = 20.0
 
 
 class StuckError(Exception):
@@ -94,19 +100,30 @@ class KopfWatcher:
         run.start()
         try:
             while not await run.ended(_LOOK_S):
-                silent = {name: s for name, s in self.silences_s().items() if s > self._silence_limit_s}
-                if silent:
-                    await self._stop(run)
-                    return f"its watches were silent: {', '.join(f'{n} for {s:.0f} s' for n, s in silent.items())}"
+                if reason := self._zombie():
+                    await self._stop(run, _STOP_ZOMBIE_S)
+                    return reason
             return run.why()
         finally:
-            await self._stop(run)
+            await self._stop(run, _STOP_S)
+
+    def _zombie(self) -> str | None:
+        """Why kopf, though it runs, watches no more: seen after a failure while another watch was being opened."""
+        if given_up := self._progress.given_up(_GIVEN_UP_S):
+            return f"it gave up watching {', '.join(given_up)}"
+        silent = {name: s for name, s in self.silences_s().items() if s > self._silence_limit_s}
+        if silent:
+            return f"its watches were silent: {', '.join(f'{name} for {s:.0f} s' for name, s in silent.items())}"
+        return None
 
     @staticmethod
-    async def _stop(run: "_Run") -> None:
+    async def _stop(run: "_Run", grace_s: float) -> None:
         run.ask_to_stop()
-        if not await run.ended(_STOP_S):
-            raise StuckError(f"kopf's thread did not end within {_STOP_S:g} s; end the process")
+        if await run.ended(grace_s):
+            return
+        run.abandon()
+        if not await run.ended(_ABANDON_S):
+            raise StuckError("kopf's thread does not end, not even without its tasks; end the process")
 
     def _sinks_across(self) -> dict[str, Sink]:
         return {plural: self._across(sink) for plural, sink in self._sinks.items()}
@@ -174,6 +191,12 @@ class _Run:
             if self._stop and not self._stop[0].is_closed():
                 self._stop[0].call_soon_threadsafe(self._stop[1].set)
 
+    def abandon(self) -> None:
+        """Stop the loop under kopf's feet: its tasks are cancelled, and not waited for if they do not end."""
+        with self._lock:
+            if self._stop and not self._stop[0].is_closed():
+                self._stop[0].call_soon_threadsafe(self._stop[0].stop)
+
     async def ended(self, within_s: float) -> bool:
         """Whether the thread has ended, waiting for it for a while."""
         try:
@@ -181,6 +204,7 @@ class _Run:
                 await self._ended.wait()
         except TimeoutError:
             return False
+        self._thread.join(1.0)  # it has said its last word, and only has to return
         return True
 
     def why(self) -> str:
@@ -188,34 +212,58 @@ class _Run:
         return repr(self._failure) if self._failure else "without a reason given"
 
     def _live(self) -> None:
+        # Not asyncio.run: it waits for every task, and kopf has been seen to leave one that never ends.
+        loop = asyncio.new_event_loop()
         try:
-            asyncio.run(self._watch())
+            loop.run_until_complete(self._watch(loop))
         except BaseException as error:  # noqa: BLE001 - whatever ended kopf, the supervisor must learn of it
             self._failure = error
         finally:
+            with self._lock:
+                self._stop = None
+            _wind_up(loop)
             if not self._owner.is_closed():
                 self._owner.call_soon_threadsafe(self._ended.set)
 
-    async def _watch(self) -> None:
+    async def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         # An asyncio event of this very loop: kopf would wait for a threading one in an executor, and never end
         # after a failure.
         stop = asyncio.Event()
         with self._lock:
-            self._stop = (asyncio.get_running_loop(), stop)
+            self._stop = (loop, stop)
             if self._asked:
                 return
-        try:
-            await kopf.operator(
-                registry=registry.build(
-                    self._group, self._version, self._sinks, session.login(self._configuration, self._progress)
-                ),
-                settings=settings.build(),
-                standalone=True,
-                # Without one, kopf asks the system for a user name, which a container's numeric user does not have.
-                identity="assay",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
-                clusterwide=True,
-                stop_flag=stop,
-            )
-        finally:
-            with self._lock:
-                self._stop = None
+        # What kopf.operator does, without its end: that waits for its other tasks, which takes 5 s, and without end
+        # for a task whose watch was just being opened. Here the first task to end is the end, and _wind_up sees to
+        # the others.
+        tasks = await kopf.spawn_tasks(
+            registry=registry.build(
+                self._group, self._version, self._sinks, session.login(self._configuration, self._progress)
+            ),
+            settings=settings.build(),
+            standalone=True,
+            clusterwide=True,
+            stop_flag=stop,
+        )
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
+
+def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left on a loop, wait for it a little, and close the loop."""
+
+    async def cancel_all() -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await loop.shutdown_asyncgens()
+
+    try:
+        loop.run_until_complete(cancel_all())
+    finally:
+        loop.close()

@@ -19,6 +19,7 @@ _QUIET = {
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,
     "kopf": logging.WARNING,
+    "kopf._cogs.clients": logging.CRITICAL,  # an error for every request it retries while the API server is away
     "kopf._core.reactor.running": logging.ERROR,  # it warns at every start that it is not in the main thread
     "kubernetes": logging.WARNING,
     "kubernetes.aio.leaderelection": logging.CRITICAL,  # a stack trace a second while the API server is away
