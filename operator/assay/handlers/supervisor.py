@@ -242,6 +242,8 @@ class _Run:
             ),
             settings=settings.build(),
             standalone=True,
+            # Without one, kopf asks the system for a user name, which a container's numeric user does not have.
+            identity="assay",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
             clusterwide=True,
             stop_flag=stop,
         )
@@ -255,10 +257,11 @@ def _wind_up(loop: asyncio.AbstractEventLoop) -> None:
 
     async def cancel_all() -> None:
         left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=1.0)
+        for _ in range(4):  # kopf's own clean-up waits for the others, until it is cancelled a second time
+            for task in left:
+                task.cancel()
+            if left:
+                _, left = await asyncio.wait(left, timeout=0.5)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await loop.shutdown_asyncgens()

@@ -7,6 +7,7 @@ is told as deleted; another UID under the same name is told as a deletion and a 
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from assay.kube.resources import Key, Object, key_of
 from assay.kube.stream import EventType
 
 log = logging.getLogger(__name__)
+
+# Deletions remembered, so that an answer or a list that is older than they are does not bring an object back.
+_REMEMBERED = 4096
 
 OnChange = Callable[[Object | None, Object | None], None]
 Indexer = Callable[[Mapping[str, Any]], Iterable[Hashable]]
@@ -56,6 +60,7 @@ class Store:
         self._subscribers: list[OnChange] = []
         self._resource_version = "0"
         self._listed_version = "0"
+        self._deleted: OrderedDict[str, str] = OrderedDict()  # UID -> the version of its deletion, oldest first
 
     def __len__(self) -> int:
         """How many objects are known."""
@@ -91,47 +96,69 @@ class Store:
         return [self._objects[key] for key in sorted(self._indexes[name].get(value, ()))]
 
     def replace(self, items: Iterable[Object], resource_version: str) -> None:
-        """Take a complete list as the truth: tell what is new, what changed, and what is gone."""
+        """Take a complete list as the truth of its version: tell what is new, what changed, and what is gone.
+
+        What is known to be newer than the list, it does not contradict: an object written since stays as it is, one
+        deleted since does not come back.
+        """
         listed = {key_of(item): item for item in items}
-        self._resource_version = self._listed_version = resource_version
-        for key in sorted(self._objects.keys() - listed.keys()):
+        if is_newer(self._listed_version, resource_version):
+            # Versions never go back, but for a server restored from a backup: then what we know is of another history.
+            self._deleted.clear()
+            self._resource_version = resource_version
+            newer: set[Key] = set()
+        else:
+            newer = {key for key, obj in self._objects.items() if is_newer(_version(obj), resource_version)}
+        self._listed_version = resource_version
+        self.advance(resource_version)
+        for key in sorted(self._objects.keys() - listed.keys() - newer):
             self._remove(key)
-        for key in sorted(listed):
-            self._put(key, listed[key], is_truth=True)
+        for key in sorted(listed.keys() - newer):
+            if not self._is_deleted(listed[key], resource_version):
+                self._put(key, listed[key])
 
     def apply_event(self, kind: EventType, obj: Object) -> None:
-        """Take one event of a watch.
+        """Take one event of a watch, or (as MODIFIED) the answer to a write of one's own.
 
-        Events that the last list already contains are passed over: they would revert it.
+        What is older than the list or than the object known already is passed over: it would revert them.
         """
-        if not is_newer(obj["metadata"]["resourceVersion"], self._listed_version):
+        version = _version(obj)
+        if not is_newer(version, self._listed_version):
             return
-        self.advance(obj["metadata"]["resourceVersion"])
+        self.advance(version)
         if kind == "BOOKMARK":
             return
         key = key_of(obj)
+        known = self._objects.get(key)
         if kind == "DELETED":
-            known = self._objects.get(key)
-            if known and known["metadata"].get("uid") == obj["metadata"].get("uid"):
+            self._note_deletion(obj, version)
+            if known and _uid(known) == _uid(obj):
                 self._remove(key)
-        else:
+        elif not self._is_deleted(obj, version) and (known is None or is_newer(version, _version(known))):
             self._put(key, obj)
 
     def advance(self, resource_version: str) -> None:
         """Note that nothing else happened up to `resource_version`."""
-        self._resource_version = resource_version
+        if is_newer(resource_version, self._resource_version):
+            self._resource_version = resource_version
 
-    def _put(self, key: Key, obj: Object, *, is_truth: bool = False) -> None:
-        """Take an object over. A list is the truth even if versions went back: the server may have been restored."""
+    def _note_deletion(self, obj: Object, version: str) -> None:
+        self._deleted[_uid(obj)] = version
+        while len(self._deleted) > _REMEMBERED:
+            self._deleted.popitem(last=False)
+
+    def _is_deleted(self, obj: Object, version: str) -> bool:
+        """Whether an object, as of `version`, is known to be deleted since."""
+        deleted = self._deleted.get(_uid(obj))
+        return deleted is not None and is_newer(deleted, version)
+
+    def _put(self, key: Key, obj: Object) -> None:
         old = self._objects.get(key)
         if old is not None:
-            was, now = old["metadata"], obj["metadata"]
-            if was.get("uid") != now.get("uid"):
+            if _uid(old) != _uid(obj):
                 self._remove(key)
                 old = None
-            elif was["resourceVersion"] == now["resourceVersion"] or (
-                not is_truth and _is_older(now["resourceVersion"], was["resourceVersion"])
-            ):
+            elif _version(old) == _version(obj):
                 return
             else:
                 self._unindex(key, old)
@@ -174,12 +201,12 @@ def is_newer(version: str, than: str) -> bool:
         return True
 
 
-def _is_older(version: str, known: str) -> bool:
-    """Whether a version comes before the one known: the answer to a write of our own may be ahead of the watch.
+def _uid(obj: Object) -> str:
+    return str(obj["metadata"].get("uid", ""))
 
-    Versions of one server compare as whole numbers; where they do not, nothing is called older.
-    """
-    return version.isdigit() and known.isdigit() and int(version) < int(known)
+
+def _version(obj: Object) -> str:
+    return str(obj["metadata"]["resourceVersion"])
 
 
 def _without_managed_fields(obj: Object) -> Object:
