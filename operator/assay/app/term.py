@@ -18,7 +18,7 @@ from kubernetes.aio.client import Configuration
 from assay.api import GROUP, KINDS, VERSION
 from assay.app.options import Options
 from assay.controllers.execute import Executor
-from assay.controllers.metrics import report_to
+from assay.controllers.metrics import showing
 from assay.controllers.modeldeployment import ModelDeploymentController
 from assay.controllers.reconcile import KindController, Reconciler
 from assay.controllers.stores import CHILDREN, connect, make_stores
@@ -87,22 +87,25 @@ class Term:
             await self._list_own()
             secret = await self._challenge_secret()
             connect(self._stores, lambda kind, key: self._queues[kind].add(key) if kind in self._queues else None)
-            self._stores["subnets"].subscribe(report_to(self._metrics))
-            async with asyncio.TaskGroup() as group:
-                for informer in self._informers:
-                    group.create_task(informer.run(), name=f"watch {informer.resource}")
-                group.create_task(self._watcher.run(), name="kopf")
-                group.create_task(self._recorder.run(), name="events")
-                for informer in self._informers:
-                    await informer.wait_synced()
-                await self._watcher.wait_synced()
-                self.synced = True
-                self._controllers = [self._controller(kind, brought) for kind, brought in self._kinds(secret).items()]
-                for controller in self._controllers:
-                    group.create_task(controller.run(), name=controller.name)
-                group.create_task(self._resync_now_and_then(), name="resync")
-                group.create_task(self._heal_relists(), name="relists")
-                log.info("all caches are complete; reconciling")
+            with showing(self._metrics.market, self._stores):
+                await self._work(secret)
+
+    async def _work(self, secret: bytes) -> None:
+        async with asyncio.TaskGroup() as group:
+            for informer in self._informers:
+                group.create_task(informer.run(), name=f"watch {informer.resource}")
+            group.create_task(self._watcher.run(), name="kopf")
+            group.create_task(self._recorder.run(), name="events")
+            for informer in self._informers:
+                await informer.wait_synced()
+            await self._watcher.wait_synced()
+            self.synced = True
+            self._controllers = [self._controller(kind, brought) for kind, brought in self._kinds(secret).items()]
+            for controller in self._controllers:
+                group.create_task(controller.run(), name=controller.name)
+            group.create_task(self._resync_now_and_then(), name="resync")
+            group.create_task(self._heal_relists(), name="relists")
+            log.info("all caches are complete; reconciling")
 
     def silence_s(self) -> float:
         """How long the most silent watch has brought nothing, in seconds."""

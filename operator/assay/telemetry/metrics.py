@@ -1,41 +1,21 @@
 """Every metric of the operator, and nothing but them.
 
-Owns the names, labels and buckets. The control loop's metrics carry the names of controller-runtime and client-go,
-so that dashboards made for Go operators work. It must never label by anything that users can make unboundedly many
-of without removing it: gauges of a subnet go with it (`forget_subnet`). Invariant: constructing `Metrics` on a
-fresh registry has no side effect elsewhere.
+Owns the names, labels and buckets of what the process does; `market` has those of what it knows of users' objects. The
+control loop's metrics carry the names of controller-runtime and client-go, so that dashboards made for Go operators
+work. It must never label by anything that users can make. Invariant: constructing `Metrics` on a fresh registry has no
+side effect elsewhere.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from assay.telemetry.market import MarketMetrics
+
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class MinerReading:
-    """What the last committed epoch says of a miner, as u16 fixed point: 65535 is all of it."""
-
-    uid: int
-    namespace: str
-    name: str
-    weight_u16: int
-    incentive_u16: int
-
-
-@dataclass(frozen=True, slots=True)
-class ValidatorReading:
-    """What the last committed epoch says of a validator, as u16 fixed point: 65535 is all of it."""
-
-    namespace: str
-    name: str
-    trust_u16: int
-    dividends_u16: int
 
 
 class Metrics:
@@ -110,29 +90,7 @@ class Metrics:
             "assay_event_loop_lag_seconds", "How late the event loop ran its last wake-up.", registry=r
         )
         self.events_dropped = Counter("assay_events_dropped_total", "Kubernetes Events not written.", registry=r)
-
-        subnet = ["namespace", "subnet"]
-        self.subnet_epoch = Gauge("assay_subnet_epoch", "The last epoch committed.", subnet, registry=r)
-        self.epochs_committed = Counter("assay_epochs_committed_total", "Epochs committed.", subnet, registry=r)
-        self.epoch_commit_delay = Gauge(
-            "assay_epoch_commit_delay_seconds",
-            "How long after its opening the last epoch was committed.",
-            subnet,
-            registry=r,
-        )
-        miner = [*subnet, "uid", "miner_namespace", "miner"]
-        self.miner_weight = Gauge("assay_miner_weight_ratio", "Consensus weight of a miner, 0 to 1.", miner, registry=r)
-        self.miner_incentive = Gauge(
-            "assay_miner_incentive_ratio", "Share of the incentive, 0 to 1.", miner, registry=r
-        )
-        validator = [*subnet, "validator_namespace", "validator"]
-        self.validator_trust = Gauge(
-            "assay_validator_trust_ratio", "Trust in a validator, 0 to 1.", validator, registry=r
-        )
-        self.validator_dividends = Gauge(
-            "assay_validator_dividends_ratio", "Share of the dividends, 0 to 1.", validator, registry=r
-        )
-        self._of_subnet: dict[tuple[str, str], set[tuple[Gauge, tuple[str, ...]]]] = {}
+        self.market = MarketMetrics(r)
 
     def queue(self, name: str) -> "QueueMetrics":
         """The observer of the work queue `name`."""
@@ -154,43 +112,6 @@ class Metrics:
     def set_leader(self, name: str, leads: bool) -> None:
         """Show whether this process leads."""
         self.leader.labels(name).set(int(leads))
-
-    def report_subnet(
-        self,
-        namespace: str,
-        subnet: str,
-        epoch: int,
-        miners: Iterable[MinerReading],
-        validators: Iterable[ValidatorReading],
-    ) -> None:
-        """Show the state after the last committed epoch, and drop the series of miners and validators that left."""
-        wanted: dict[tuple[Gauge, tuple[str, ...]], float] = {(self.subnet_epoch, (namespace, subnet)): epoch}
-        labels: tuple[str, ...]
-        for m in miners:
-            labels = (namespace, subnet, str(m.uid), m.namespace, m.name)
-            wanted[self.miner_weight, labels] = m.weight_u16 / 65535
-            wanted[self.miner_incentive, labels] = m.incentive_u16 / 65535
-        for v in validators:
-            labels = (namespace, subnet, v.namespace, v.name)
-            wanted[self.validator_trust, labels] = v.trust_u16 / 65535
-            wanted[self.validator_dividends, labels] = v.dividends_u16 / 65535
-        for (gauge, labels), value in wanted.items():
-            gauge.labels(*labels).set(value)
-        for gauge, labels in self._of_subnet.get((namespace, subnet), set()) - wanted.keys():
-            gauge.remove(*labels)
-        self._of_subnet[namespace, subnet] = set(wanted)
-
-    def epoch_committed(self, namespace: str, subnet: str, delay_s: float) -> None:
-        """Count a commit that came `delay_s` seconds after its epoch opened."""
-        self.epochs_committed.labels(namespace, subnet).inc()
-        self.epoch_commit_delay.labels(namespace, subnet).set(delay_s)
-
-    def forget_subnet(self, namespace: str, subnet: str) -> None:
-        """Drop every series of a subnet that was deleted."""
-        for gauge, labels in self._of_subnet.pop((namespace, subnet), set()):
-            gauge.remove(*labels)
-        for metric in (self.epochs_committed, self.epoch_commit_delay):
-            metric.remove_by_labels({"namespace": namespace, "subnet": subnet})
 
     def report_watches(self, silences_s: Mapping[str, float]) -> None:
         """Show for how long each watch has brought nothing, in seconds, by the watch's name."""
