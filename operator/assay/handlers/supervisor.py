@@ -23,9 +23,9 @@ from assay.runtime.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-_STOP_S = 8.0  # kopf gives its own tasks 5 s
+_STOP_S = 4.0  # with the next, less than an election waits for a leading task to end
 _STOP_ZOMBIE_S = 1.0
-_ABANDON_S = 5.0
+_ABANDON_S = 3.0
 _STEADY_S = 60.0  # a run this long was not a failure to start
 _LOOK_S = 2.0
 # kopf asks again at most 8 s after a failure (see settings); a kind left alone for longer than this has no task any

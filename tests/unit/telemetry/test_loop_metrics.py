@@ -11,8 +11,8 @@ from assay.runtime.workqueue import WorkQueue
 from assay.telemetry.metrics import Metrics
 
 
-def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    return metrics.registry.get_sample_value(name, labels)
+def value(metrics: Metrics, metric: str, /, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(metric, labels)
 
 
 def test_queue_and_controller_fill_the_metrics_that_controller_runtime_has() -> None:
