@@ -185,7 +185,7 @@ def test_the_envelope_covers_every_child_that_the_operator_may_write(objects: li
     writable = {
         (group, resource)
         for rule in role["rules"]
-        if {"create", "delete"} <= set(rule["verbs"])
+        if "create" in rule["verbs"] and rule["resources"] != ["events"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
