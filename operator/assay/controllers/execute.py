@@ -73,8 +73,18 @@ class Executor:
         try:
             await self._client.create(manifest, field_manager=FIELD_MANAGER)
         except errors.AlreadyExists:
+            await self._refuse_stranger(manifest)
             return
         log.info("created %s", ObjectRef.of(manifest))
+
+    async def _refuse_stranger(self, manifest: Mapping[str, Any]) -> None:
+        """Raise `Invalid` if what has the name is not what an earlier pass made and the cache is about to show."""
+        ref = ObjectRef.of(manifest)
+        resource = await self._client.resource_for(ref.api_version, ref.kind)
+        found, _ = await self._client.list(resource, ref.namespace, field_selector=f"metadata.name={ref.name}")
+        if found and not _is_same_child(found[0]["metadata"], manifest["metadata"]):
+            remedy = "delete it, and the operator makes its own"
+            raise errors.Invalid(f"create {ref}", f"another object has the name; {remedy}")
 
     async def _delete(self, effect: Delete) -> None:
         ref = ObjectRef(effect.api_version, effect.kind, effect.namespace, effect.name, effect.uid)
@@ -88,3 +98,12 @@ class Executor:
         ref = ObjectRef.of(manifest)
         resource = await self._client.resource_for(ref.api_version, ref.kind)
         return self._stores[resource.plural].seen(ref.key)
+
+
+def _is_same_child(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether it is the child of the same owner, with the labels by which it is watched."""
+    owners = {owner["uid"] for owner in found.get("ownerReferences") or ()}
+    labels = found.get("labels") or {}
+    return {owner["uid"] for owner in wanted.get("ownerReferences") or ()} <= owners and all(
+        labels.get(name) == value for name, value in (wanted.get("labels") or {}).items()
+    )

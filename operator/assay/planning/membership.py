@@ -3,6 +3,9 @@
 Miners and validators share one numbering. UIDs are given in order of arrival and stay with their holder; a UID whose
 holder is gone is given out again only when no fresh one is left, and a full subnet makes room by pruning the miner with
 the least emission, once an epoch. A holder is an object, not a name: an object that was deleted and made anew is new.
+
+A miner that the open epoch scores stays on the roster until that epoch is committed, even if it leaves: the reports
+that are under way speak of it, and nobody may void them by going.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -143,9 +146,15 @@ def _staying(subnet: Subnet, present: Candidates) -> Roster:
     deployments = {deployment.metadata.uid for deployment in present.deployments}
     policies = {policy.metadata.uid for policy in present.policies}
     return Roster(
-        tuple(row for row in subnet.status.miners if row.object_uid in deployments),
+        tuple(row for row in subnet.status.miners if row.object_uid in deployments or _is_being_scored(subnet, row)),
         tuple(row for row in subnet.status.validators if row.object_uid in policies),
     )
+
+
+def _is_being_scored(subnet: Subnet, row: MinerStatus) -> bool:
+    epoch, committed = subnet.status.epoch, subnet.status.committed
+    is_open = epoch is not None and epoch.number > (committed.number if committed else 0)
+    return is_open and epoch is not None and row.registered_epoch <= epoch.number
 
 
 def _newcomers(present: Candidates, staying: Roster) -> list[ModelDeployment | ValidatorPolicy]:

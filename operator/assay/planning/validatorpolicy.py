@@ -17,6 +17,7 @@ from assay.api import (
     LastScored,
     RecentEpoch,
     ScoreReport,
+    Subnet,
     ValidatorConsensus,
     ValidatorMembership,
     ValidatorPolicyStatus,
@@ -198,7 +199,8 @@ def _consensus(seen: Snapshot) -> ValidatorConsensus | None:
 def _last_scored(seen: Snapshot) -> LastScored | None:
     report = _newest_report(seen)
     if report is None:
-        return seen.policy.status.last_scored
+        last = seen.policy.status.last_scored
+        return None if last is not None and _is_of_another_subnet(seen, last.epoch) else last
     scores = report.spec.scores
     return LastScored(
         epoch=report.spec.epoch,
@@ -210,7 +212,7 @@ def _last_scored(seen: Snapshot) -> LastScored | None:
 
 def _recent(seen: Snapshot) -> tuple[RecentEpoch, ...]:
     """How the latest epochs went, newest first: what is known from before, corrected by what is there."""
-    facts = {past.epoch: past for past in seen.policy.status.recent}
+    facts = {past.epoch: past for past in seen.policy.status.recent if not _is_of_another_subnet(seen, past.epoch)}
     epoch = open_epoch(seen)
     job = seen.jobs.get(_name(seen, epoch)) if epoch else None
     if epoch is not None and job is not None:
@@ -219,6 +221,8 @@ def _recent(seen: Snapshot) -> tuple[RecentEpoch, ...]:
         if past.job_outcome == "Running" and (epoch is None or number != epoch.number):
             facts[number] = past.model_copy(update={"job_outcome": "Missed"})
     for report in seen.reports.values():
+        if seen.subnet is not None and not _is_on(report, seen.subnet):
+            continue
         outcome = "ReportedFailure" if report.spec.failure else "Reported"
         facts[report.spec.epoch] = RecentEpoch(
             epoch=report.spec.epoch, job_outcome=outcome, report_digest=_report_digest(report)
@@ -227,24 +231,32 @@ def _recent(seen: Snapshot) -> tuple[RecentEpoch, ...]:
 
 
 def _collected(seen: Snapshot) -> tuple[Effect, ...]:
-    """Delete what is older than the history; the last report that still counts is never among it."""
+    """Delete what is older than the history, and what is of a subnet that had the name before.
+
+    The last report that still counts is never among it.
+    """
     subnet, row = seen.subnet, row_of(seen)
-    if subnet is None or subnet.status.committed is None:
+    if subnet is None:
         return ()
-    oldest = subnet.status.committed.number - max(2, subnet.spec.epoch.history_limit) + 1
+    committed = subnet.status.committed.number if subnet.status.committed else 0
+    oldest = committed - max(2, subnet.spec.epoch.history_limit) + 1
     counted = row.last_report_epoch if row and row.last_report_epoch else 0
-    namespace = seen.policy.metadata.namespace
+    policy = seen.policy.metadata
+
+    def is_past(name: str, epoch: int) -> bool:
+        return epoch < oldest or name != epoch_name(policy.name, policy.uid, subnet.metadata.uid, epoch)
+
     return (
         *(
-            Delete("v1", "ConfigMap", namespace, old.name, old.uid)
+            Delete("v1", "ConfigMap", policy.namespace, old.name, old.uid)
             for old in seen.assignments.values()
-            if old.epoch < oldest
+            if is_past(old.name, old.epoch)
         ),
-        *(_delete_job(seen, old) for old in seen.jobs.values() if old.epoch < oldest),
+        *(_delete_job(seen, old) for old in seen.jobs.values() if is_past(old.name, old.epoch)),
         *(
-            Delete("assay.dev/v1alpha1", "ScoreReport", namespace, old.metadata.name, old.metadata.uid)
+            Delete("assay.dev/v1alpha1", "ScoreReport", policy.namespace, old.metadata.name, old.metadata.uid)
             for old in seen.reports.values()
-            if old.spec.epoch < min(oldest, counted or oldest)
+            if old.spec.epoch < min(oldest, counted or oldest) or not _is_on(old, subnet)
         ),
     )
 
@@ -263,7 +275,19 @@ def _report(seen: Snapshot, epoch: EpochStatus) -> ScoreReport | None:
 
 
 def _newest_report(seen: Snapshot) -> ScoreReport | None:
-    return max(seen.reports.values(), key=lambda report: report.spec.epoch, default=None)
+    reports = [one for one in seen.reports.values() if seen.subnet is None or _is_on(one, seen.subnet)]
+    return max(reports, key=lambda report: report.spec.epoch, default=None)
+
+
+def _is_on(report: ScoreReport, subnet: Subnet) -> bool:
+    return report.spec.subnet.uid == subnet.metadata.uid
+
+
+def _is_of_another_subnet(seen: Snapshot, epoch: int) -> bool:
+    """Whether an epoch cannot be one of the subnet as it is: it was made anew, or the policy has moved."""
+    if seen.subnet is None:
+        return False
+    return epoch > (seen.subnet.status.epoch.number if seen.subnet.status.epoch else 0)
 
 
 def _report_digest(report: ScoreReport) -> str:

@@ -34,7 +34,7 @@ def test_uids_are_given_in_order_of_arrival_over_miners_and_validators() -> None
 
 def test_a_uid_stays_with_its_holder_and_that_of_one_who_left_is_not_given_out_while_fresh_ones_are_left() -> None:
     world = World.of()
-    world.step()
+    world.run_epoch({})
     before = held(world)
     world.miners = [one for one in world.miners if one.metadata.name != "m-1"]
     world.miners.append(miner("m-9", created="2026-11-24T12:30:00Z"))
@@ -103,12 +103,30 @@ def test_a_deployment_of_a_foreign_namespace_is_not_let_in() -> None:
     assert not admits(chosen, "demo", {})
 
 
-def test_a_miner_that_is_being_deleted_is_struck_off() -> None:
+def test_a_miner_that_is_being_deleted_is_struck_off_once_no_open_epoch_scores_it() -> None:
     world = World.of()
-    world.step()
+    world.settle()
     world.miners[0] = miner("m-0", deletionTimestamp="2026-11-24T12:00:00Z")
     world.step()
+    assert [row.name for row in world.subnet.status.miners] == ["m-0", "m-1", "m-2"]
+    world.run_epoch({})
+    world.step()
     assert [row.name for row in world.subnet.status.miners] == ["m-1", "m-2"]
+
+
+def test_a_miner_that_leaves_in_mid_epoch_does_not_void_the_reports_that_speak_of_it() -> None:
+    world = World.of()
+    world.settle()
+    world.miners = world.miners[1:]
+    world.settle()
+    for name in world.policies:
+        world.file(name, {0: 60000, 1: 60000, 2: 60000})
+    world.settle()
+    status = world.subnet.status
+    assert status.committed is not None
+    assert (status.committed.reports.received, status.committed.reports.rejected) == (3, 0)
+    assert status.rejected_reports == ()
+    assert [row.name for row in status.miners] == ["m-1", "m-2"]
 
 
 @settings(max_examples=150, deadline=None)
@@ -122,7 +140,8 @@ def test_whatever_the_comings_and_goings_no_uid_has_two_holders_and_no_holder_tw
         rows = world.subnet.status.miners
         assert len(rows) <= 4
         assert len({row.uid for row in rows + world.subnet.status.validators}) == len(rows) + 3
-        assert {row.name for row in rows} <= {one.metadata.name for one in world.miners}
+        scored = {row.name for row in rows if row.registered_epoch <= 1}
+        assert {row.name for row in rows} - scored <= {one.metadata.name for one in world.miners}
         now = {row.name: row.uid for row in rows}
         assert all(now[name] == uid for name, uid in known.items() if name in now)
         known = now

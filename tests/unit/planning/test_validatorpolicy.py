@@ -226,3 +226,22 @@ def test_an_invalid_state_of_one_validator_does_not_touch_the_others() -> None:
     world.policies["val-a"] = policy("val-a", job={"podTemplate": {"spec": {"hostNetwork": True}}})
     world.settle()
     assert sorted(name[:5] for name in world.jobs) == ["val-b", "val-c"]
+
+
+def test_what_is_of_a_subnet_that_had_the_name_before_is_collected_and_not_told() -> None:
+    world = World.of()
+    for _ in range(3):
+        world.run_epoch(dict.fromkeys(world.policies, WEIGHTS))
+    assert any(name.startswith("val-a-3-") for name in world.reports)
+    anew = world.subnet.metadata.model_copy(update={"uid": "uid-anew"})
+    world.subnet = world.subnet.model_copy(update={"metadata": anew, "status": type(world.subnet.status)()})
+    world.settle()
+    assert world.subnet.status.rejected_reports == ()
+    assert not any(name.startswith("val-a-") for name in world.reports)
+    assert {one.epoch for name, one in world.jobs.items() if name.startswith("val-a-")} == {1}
+    assert {one.epoch for name, one in world.assignments.items() if name.startswith("val-a-")} == {1}
+    status = world.policies["val-a"].status
+    assert status.last_scored is None
+    assert [(one.epoch, one.job_outcome) for one in status.recent] == [(1, "Running")]
+    world.run_epoch(dict.fromkeys(world.policies, WEIGHTS))
+    assert world.policies["val-a"].status.last_scored is not None
