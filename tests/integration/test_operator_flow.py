@@ -67,7 +67,7 @@ def test_what_users_apply_becomes_weights_in_the_statuses_of_all_three_kinds(
     assert validator["status"]["membership"]["stake"] == 1000
     jobs = audit.creations(OPERATOR, "jobs", market.namespace)
     assert set(jobs.values()) == {1}, "one Job a validator and epoch"
-    assert [line for line in operator.lines("error")] == []
+    assert list(operator.lines("error")) == []
 
 
 def test_whoever_reads_the_objects_of_a_commit_recomputes_it_to_the_last_digit(

@@ -1,7 +1,7 @@
 """A market on the real API server, with the operator at work on it and everything that it does on record.
 
-Owns a namespace, the objects that users apply to it, the scorers, and watches of the test's own over all of it. What has
-to hold of every epoch, whatever happened meanwhile, is asked of the record: see `Record`.
+Owns a namespace, the objects that users apply to it, the scorers, and watches of the test's own over all of it. What
+has to hold of every epoch, whatever happened meanwhile, is asked of the record: see `Record`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ API_VERSION = "assay.dev/v1alpha1"
 LABEL_TRITON = "app.kubernetes.io/name=triton"
 EPOCH_S = 10
 WINDOW_S = 6
+SOON_S = 5
+"""How soon what is wrong with an object has to stand in its conditions."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +162,25 @@ class Market:
         return self.create("validatorpolicies", "ValidatorPolicy", name, body)
 
     def apply_all(self, subnet: str = "market", *, miners: int = 2, validators: int = 2, **spec: Any) -> None:
-        """A whole market: miners and validators named after the subnet, so that several fit into a namespace."""
+        """A whole market: miners and validators named after the subnet, so that several fit into a namespace.
+
+        The subnet comes last and when the operator knows the others, so that its first epoch is everybody's.
+        """
         names = [f"{subnet}-v{number}" for number in range(validators)]
-        self.apply_subnet(subnet, stakes=dict.fromkeys(names, 1000), **spec)
         for number in range(miners):
             self.apply_miner(f"{subnet}-m{number}", subnet)
         for name in names:
             self.apply_validator(name, subnet)
+        for name in names:
+            self.wait_condition(self.record.policies, name, "Permitted", reason="SubnetNotFound", timeout_s=30)
+        self.record.deployments.wait(
+            lambda: all(self.is_known(f"{subnet}-m{number}") for number in range(miners)), "the miners are known"
+        )
+        self.apply_subnet(subnet, stakes=dict.fromkeys(names, 1000), **spec)
+
+    def is_known(self, miner: str) -> bool:
+        """Whether the operator has looked at a miner: it has an address."""
+        return "addresses" in (self.record.deployments.get(miner) or {}).get("status", {})
 
     def create(self, plural: str, kind: str, name: str, spec: dict[str, Any]) -> Object:
         """One of our objects."""
@@ -195,10 +209,29 @@ class Market:
     def wait_committed(self, number: int, subnet: str = "market", timeout_s: float = 45) -> None:
         """Wait until the epoch is committed."""
         what = f"epoch {number} of {subnet} is committed"
-        self.record.subnets.wait(lambda: self.committed(subnet) >= number, what, timeout_s)
+        try:
+            self.record.subnets.wait(lambda: self.committed(subnet) >= number, what, timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.describe(subnet)}") from None
+
+    def describe(self, subnet: str = "market") -> str:
+        """How things stand, for the message of a failed wait."""
+        status = (self.record.subnets.get(subnet) or {}).get("status", {})
+        policies = {one["metadata"]["name"]: one.get("status", {}) for one in self.record.policies.objects()}
+        return "\n".join(
+            [
+                f"epoch: {status.get('epoch')}",
+                f"committed: {status.get('committed')}",
+                f"rejected: {status.get('rejectedReports')}",
+                f"jobs: {sorted(one['metadata']['name'] for one in self.record.jobs.objects())}",
+                f"reports: {sorted(one['metadata']['name'] for one in self.record.reports.objects())}",
+                f"scorers: filed {self.scorers.filed}, failed {self.scorers.failures}, refused {self.scorers.refused}",
+                *(f"{name}: {_told(one)}" for name, one in policies.items()),
+            ]
+        )
 
     def wait_condition(
-        self, watch: Watch, name: str, type_: str, *, reason: str, status: str = "False", timeout_s: float = 5
+        self, watch: Watch, name: str, type_: str, *, reason: str, status: str = "False", timeout_s: float = SOON_S
     ) -> Object:
         """Wait until an object's condition has this reason. Returns the condition."""
 
@@ -213,6 +246,10 @@ class Market:
         result = found()
         assert result is not None
         return result
+
+
+def _told(status: Object) -> list[str]:
+    return [" ".join(one[key] for key in ("type", "status", "reason", "message")) for one in status["conditions"]]
 
 
 def condition(obj: Object | None, type_: str) -> Object | None:
@@ -236,7 +273,7 @@ def running_market(server: Installation, prefix: str = "op") -> Iterator[Market]
 
 
 def _forget(server: Installation, namespace: str) -> None:
-    """Delete what the operator works on first, so that it has nothing left to do in a namespace that is on its way out."""
+    """Delete what the operator works on first, so that it has nothing left to do in a namespace that goes."""
     for plural in ("subnets", "validatorpolicies", "modeldeployments"):
         server.request("DELETE", path_of(plural, namespace))
     server.request("DELETE", f"/api/v1/namespaces/{namespace}")

@@ -7,6 +7,7 @@ tests, where it can be killed and stopped. The operator looks at all namespaces,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from audit import AuditLog
 from cluster import LocalCluster
-from installed_chart import EVERYTHING_OF_OURS, Installation, wait_for_enforcement
+from installed_chart import EVERYTHING_OF_OURS, MERGE, Installation, wait_for_enforcement
 from live_market import Market, running_market
 from operator_process import LEASE, OperatorProcess, operator_kubeconfig
 
@@ -31,7 +32,7 @@ def prepared() -> Installation:
         pytest.skip("kills and audits, which a cluster of the user's own is not there for")
     cluster.up()
     server = Installation(cluster)
-    server.install("--set=replicaCount=0")
+    server.install("--set=replicaCount=0", "--force-conflicts")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=EVERYTHING_OF_OURS)
     wait_for_enforcement(server)
     return server
@@ -43,15 +44,15 @@ def stage() -> Installation:
     return prepared()
 
 
-@pytest.fixture
-def replicas(stage: Installation, tmp_path: Path) -> Iterator[StartReplica]:
-    """Makes replicas by identity, not yet started; all end with the test. Nobody holds the Lease at first."""
-    stage.request("PATCH", LEASE, {"spec": None}, content_type="application/merge-patch+json")
+@contextmanager
+def making_replicas(server: Installation, folder: Path) -> Iterator[StartReplica]:
+    """Makes replicas by identity, not yet started; all end with the context. Nobody holds the Lease at first."""
+    server.request("PATCH", LEASE, {"spec": None}, content_type=MERGE)
     made: list[OperatorProcess] = []
-    kubeconfig = operator_kubeconfig(stage, tmp_path)
+    kubeconfig = operator_kubeconfig(server, folder)
 
     def make(identity: str) -> OperatorProcess:
-        made.append(OperatorProcess(kubeconfig, tmp_path, identity))
+        made.append(OperatorProcess(kubeconfig, folder, identity))
         return made[-1]
 
     try:
@@ -59,6 +60,13 @@ def replicas(stage: Installation, tmp_path: Path) -> Iterator[StartReplica]:
     finally:
         for replica in made:
             replica.close()
+
+
+@pytest.fixture
+def replicas(stage: Installation, tmp_path: Path) -> Iterator[StartReplica]:
+    """Makes replicas that end with the test."""
+    with making_replicas(stage, tmp_path) as make:
+        yield make
 
 
 @pytest.fixture

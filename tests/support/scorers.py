@@ -61,6 +61,7 @@ class Scorers:
         self.silent: set[str] = set()
         self.refused: list[Answer] = []
         self.filed: list[str] = []
+        self.failures: list[str] = []
         self._server = server
         self._namespace = namespace
         self._tokens: dict[str, str] = {}
@@ -79,7 +80,7 @@ class Scorers:
         self._thread.join(10)
 
     def token(self, validator: str, *, fresh: bool = False) -> str:
-        """A token of a validator's scoring identity. Another identity of the name has other tokens: ask for a fresh one."""
+        """A token of a validator's scoring identity; a fresh one for another identity of the name."""
         if fresh or validator not in self._tokens:
             self._tokens[validator] = self._server.token(self._namespace, f"{validator}-scorer")
         return self._tokens[validator]
@@ -105,12 +106,18 @@ class Scorers:
         while (job := self._due.get()) is not None:
             if job["metadata"]["labels"]["assay.dev/name"] in self.silent:
                 continue
+            self._work_off(job["metadata"]["name"])
+
+    def _work_off(self, job: str) -> None:
+        """File the report, trying once more after a failure, as a Job with a backoffLimit of 1 does."""
+        for attempt in range(2):
             try:
-                answer = self.file(report_for(self.assignment(job["metadata"]["name"]), self.weights))
-            except (AssertionError, urllib3.exceptions.HTTPError):
-                # The assignment is gone, or the server: a scorer would be started again, or the Job with it.
+                answer = self.file(report_for(self.assignment(job), self.weights))
+            except (AssertionError, urllib3.exceptions.HTTPError) as error:
+                self.failures.append(f"{job}, attempt {attempt + 1}: {error!r}")
                 continue
             if answer.status == 201:
-                self.filed.append(job["metadata"]["name"])
+                self.filed.append(job)
             elif answer.status != 409:
                 self.refused.append(answer)
+            return
