@@ -76,7 +76,10 @@ class Reconciler:
 
     async def _report(self, obj: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         if self._normal(obj.get("status") or {}) != self._normal(status):
-            answer = await self._executor.write_status(obj, status)
+            try:
+                answer = await self._executor.write_status(obj, status)
+            except errors.NotFound:
+                return  # deleted since it was read: there is nothing to report on
             # The next pass may begin before the watch has shown this write; it would plan on what is past.
             self._store.apply_event("MODIFIED", answer)
 
