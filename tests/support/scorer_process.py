@@ -4,11 +4,10 @@ run = run_scorer(folder, assignment_object(...))
 run.report["spec"]["scores"], run.log, run.peak_mib
 """
 
+import contextlib
 import json
-import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,19 +45,28 @@ def run_scorer(folder: Path, assignment: Mapping[str, Any] | bytes, *arguments: 
     given, report, log = folder / "assignment.json", folder / "report.json", folder / "log"
     given.write_bytes(assignment if isinstance(assignment, bytes) else json.dumps(assignment).encode())
     argv = [sys.executable, "-m", "assay", "score", "--assignment", str(given), "--output", str(report), *arguments]
-    begun = time.monotonic()
+    begun, peak_mib = time.monotonic(), 0.0
     with log.open("wb") as sink:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
-    watchdog = threading.Timer(PATIENCE_S, process.kill)
-    watchdog.start()
-    # Not Popen.wait: only wait4 tells what this one process used.
-    _, status, usage = os.wait4(process.pid, 0)
-    watchdog.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
+    while process.poll() is None:
+        peak_mib = max(peak_mib, _peak_mib(process.pid))
+        if time.monotonic() - begun > PATIENCE_S:
+            process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
     return ScorerRun(
         status=process.returncode,
         report=json.loads(report.read_text()) if report.exists() else {},
         text=log.read_text(),
         seconds=time.monotonic() - begun,
-        peak_mib=usage.ru_maxrss / 1024,
+        peak_mib=peak_mib,
     )
+
+
+def _peak_mib(pid: int) -> float:
+    """The most memory that the process held so far. Not what wait4 tells: that begins with the parent's."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0.0

@@ -167,6 +167,10 @@ class GrpcClient:
             ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
             ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
             ("grpc.default_authority", self._address.authority),
+            # The server may have as much on its way as one whole answer. Left to itself, gRPC opens the window for
+            # whoever sends fast, and holds megabytes of a message that it has refused already.
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", self._connection.response_bytes_max),
             ("grpc.enable_http_proxy", 0),
             ("grpc.enable_retries", 0),
             ("grpc.service_config_disable_resolution", 1),
