@@ -239,6 +239,23 @@ async def test_cancelling_while_kopf_starts_ends_its_thread(kubeconfig: Path) ->
         assert not [thread for thread in threading.enumerate() if thread.name == "kopf"]
 
 
+@pytest.mark.parametrize(("server_name", "trusted"), [("kubernetes.default.svc", True), ("elsewhere.example", False)])
+async def test_the_kubeconfigs_tls_server_name_is_what_the_certificate_must_hold(
+    kubeconfig: Path, cluster: LocalCluster, server_name: str, trusted: bool
+) -> None:
+    configuration = await auth.load(kubeconfig)
+    configuration.tls_server_name = server_name
+    watcher = KopfWatcher(configuration, GROUP, VERSION, {"widgets": lambda k, o: None}, on_relist=lambda p: None)
+    task = asyncio.create_task(watcher.run())
+    if trusted:
+        await asyncio.wait_for(watcher.wait_synced(), 30)
+    else:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watcher.wait_synced(), 4)
+    task.cancel()
+    await asyncio.wait({task})
+
+
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[LocalCluster]:
     yield from private_cluster("kopffault")

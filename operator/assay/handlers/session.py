@@ -90,6 +90,8 @@ def login(configuration: Configuration, progress: Progress) -> Login:
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if header := await auth.bearer(configuration):
             request.headers[AUTHORIZATION] = header
+        if configuration.tls_server_name:
+            request.server_hostname = configuration.tls_server_name
         plural = request.url.path.rpartition("/")[2]
         progress.moved(plural)
         response = await handler(request)

@@ -136,6 +136,21 @@ def test_a_server_restored_from_a_backup_is_believed() -> None:
     assert store.resource_version == "51"
 
 
+def test_versions_that_are_no_numbers_are_taken_in_the_order_they_come() -> None:
+    def at(name: str, version: str) -> Object:
+        changed = obj(name, 0)
+        changed["metadata"]["resourceVersion"] = version
+        return changed
+
+    store = Store()
+    store.replace([at("a", "x1"), at("b", "x2")], "x2")
+    store.apply_event("MODIFIED", at("a", "x3"))
+    store.apply_event("DELETED", at("b", "x4"))
+    assert [o["metadata"]["resourceVersion"] for o in store.items()] == ["x3"]
+    store.replace([at("a", "x5"), at("c", "x6")], "x6")
+    assert [o["metadata"]["resourceVersion"] for o in store.items()] == ["x5", "x6"]
+
+
 def test_deletions_are_not_remembered_for_ever() -> None:
     store = Store()
     for number in range(5000):
