@@ -2,12 +2,15 @@
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 from kubernetes import client
 
+from cluster import ROOT
 from operated_node import RESTRICTED, TRITON_IMAGE, Node, operated_node
 from triton import tiny_repository
 
@@ -303,6 +306,34 @@ def test_scaling_by_kubectl_reaches_the_pods_and_the_status(node: Node, namespac
     assert len(node.pods(namespace, serving)) == 2
     node.cluster.kubectl("-n", namespace, "scale", f"modeldeployment/{serving}", "--replicas=1")
     node.history.wait(namespace, serving, lambda ready: ready == READY, 60)
+
+
+def test_rolling_updates_fail_no_request_of_clients_that_keep_their_grpc_connections(
+    node: Node, namespace: str, tiny: dict[str, str]
+) -> None:
+    def wanted(revision: int) -> dict[str, Any]:
+        env = [{"name": "REVISION", "value": str(revision)}]
+        template = {"spec": {"containers": [{"name": "triton", "env": env}]}}
+        drain = {"preStop": "5s", "exitTimeout": "5s"}
+        return deployment(namespace, "rolling", replicas=2, drain=drain, podTemplate=template)
+
+    node.apply(config_map(namespace, "rolling", tiny), wanted(0))
+    node.history.wait(namespace, "rolling", lambda ready: ready == READY, 60)
+    service = client.CoreV1Api(node.api).read_namespaced_service("rolling-triton", namespace)
+    argv = [sys.executable, str(ROOT / "tests/support/grpc_load.py"), f"{service.spec.cluster_ip}:8001", "tiny", "4"]
+    load = subprocess.Popen(node.cluster.exec_argv(*argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for revision in (1, 2, 3):
+            node.apply(wanted(revision))
+            node.history.wait(namespace, "rolling", lambda ready: ready[0] == "False", 10)
+            node.history.wait(namespace, "rolling", lambda ready: ready == READY, 60)
+        output, _ = load.communicate(input="", timeout=30)
+    finally:
+        load.kill()
+    outcome = json.loads(output)
+    print(f"{outcome['answered']} requests answered during 3 rolling updates")
+    assert outcome["failed"] == []
+    assert outcome["answered"] > 100
 
 
 def test_a_quota_that_is_used_up_is_told(node: Node, tiny: dict[str, str]) -> None:
