@@ -181,7 +181,7 @@ async def test_two_processes_of_one_name_never_lead_together_for_long(
         await waiting.until(lambda: first.active)
         async with campaigning(LeaderElector(configuration, namespace, "it", "same"), second):
             await waiting.until(lambda: second.active)
-            await waiting.until(lambda: not (first.active and second.active), 2.5, "the older term ends")
+            await waiting.until(lambda: not (first.active and second.active), 5, "the older term ends")
     assert set(first.terms).isdisjoint(second.terms)
 
 

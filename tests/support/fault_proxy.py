@@ -178,7 +178,7 @@ async def running(kubeconfig: Path) -> AsyncIterator[FaultProxy]:
     limits = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=True) as session:
         proxy = FaultProxy(session, configuration.host)
-        server = web.Server(proxy.handle, access_log=None)
+        server = web.Server(proxy.handle, access_log=None, handler_cancellation=True)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
