@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from assay.api import InvalidObject, ModelDeployment, Resource, Subnet
-from assay.controllers.stores import Stores, owned
+from assay.controllers.stores import BY_SERVICE, Stores, owned
 from assay.desired.triton import KIND, Facts, child_name
 from assay.kube.resources import Key, Object
 from assay.planning import modeldeployment as planner
 from assay.planning.modeldeployment import Children, Probe, Snapshot
 from assay.planning.plan import Plan
 from assay.triton.probe import Answer, Prober, Target
-
-LABEL_SERVICE = "kubernetes.io/service-name"
-"""On an EndpointSlice: the Service it belongs to."""
 
 
 class ModelDeploymentController:
@@ -93,13 +89,4 @@ class ModelDeploymentController:
         ref = deployment.spec.service_ref
         if ref is None:
             return ()
-        return tuple(
-            piece
-            for piece in self._stores["endpointslices"].items()
-            if _is_of_service(piece, deployment.metadata.namespace, ref.name)
-        )
-
-
-def _is_of_service(piece: Mapping[str, Any], namespace: str, service: str) -> bool:
-    metadata = piece["metadata"]
-    return metadata.get("namespace") == namespace and (metadata.get("labels") or {}).get(LABEL_SERVICE) == service
+        return tuple(self._stores["endpointslices"].by_index(BY_SERVICE, (deployment.metadata.namespace, ref.name)))

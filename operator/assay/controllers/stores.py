@@ -16,6 +16,9 @@ Enqueue = Callable[[str, Key], None]
 
 FIELD_MANAGER = "assay"
 
+LABEL_SERVICE = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service it belongs to."""
+
 BY_OWNER = "owner"
 """Children by (kind, name) of their owner, within all namespaces."""
 BY_SUBNET = "subnet"
@@ -24,6 +27,9 @@ BY_POLICY = "policy"
 """Subnets by (namespace, name) of the ValidatorPolicies they list; ScoreReports by that of their validator."""
 BY_REFERENCE = "reference"
 """ValidatorPolicies by (namespace, name) of the ModelDeployment they compare with."""
+
+BY_SERVICE = "service"
+"""ModelDeployments by (namespace, name) of the Service they adopt; EndpointSlices by that of their Service."""
 
 CHILDREN = (
     "configmaps",
@@ -41,11 +47,11 @@ def make_stores() -> dict[str, Store]:
     """Empty stores for everything the controllers read."""
     own = {
         "subnets": Store(indexers={BY_POLICY: listed_policies}),
-        "modeldeployments": Store(indexers={BY_SUBNET: named_subnet}),
+        "modeldeployments": Store(indexers={BY_SUBNET: named_subnet, BY_SERVICE: adopted_service}),
         "validatorpolicies": Store(indexers={BY_SUBNET: named_subnet, BY_REFERENCE: named_reference}),
         "scorereports": Store(indexers={BY_SUBNET: reported_subnet, BY_POLICY: reporting_policy}),
         "namespaces": Store(),
-        "endpointslices": Store(),
+        "endpointslices": Store(indexers={BY_SERVICE: served_service}),
     }
     children = {
         plural: Store(manager=FIELD_MANAGER, indexers={BY_OWNER: by_labels(LABEL_KIND, LABEL_NAME)})
@@ -70,6 +76,7 @@ def connect(stores: Stores, enqueue: Enqueue) -> None:
     stores["modeldeployments"].subscribe(_both(lambda obj: _from_deployment(obj, stores, enqueue)))
     stores["validatorpolicies"].subscribe(_both(lambda obj: _from_policy(obj, stores, enqueue)))
     stores["scorereports"].subscribe(_both(lambda obj: _from_report(obj, enqueue)))
+    stores["endpointslices"].subscribe(_both(lambda obj: _from_endpoints(obj, stores, enqueue)))
     stores["namespaces"].subscribe(_both(lambda obj: _from_namespace(obj, stores, enqueue)))
 
 
@@ -119,6 +126,12 @@ def _from_report(report: Object, enqueue: Enqueue) -> None:
     _enqueue_all("ValidatorPolicy", reporting_policy(report), enqueue)
 
 
+def _from_endpoints(piece: Object, stores: Stores, enqueue: Enqueue) -> None:
+    for service in served_service(piece):
+        for deployment in stores["modeldeployments"].by_index(BY_SERVICE, service):
+            enqueue("ModelDeployment", _key(deployment))
+
+
 def _from_namespace(namespace: Object, stores: Stores, enqueue: Enqueue) -> None:
     """Labels of a namespace decide which subnets its deployments may join."""
     for deployment in stores["modeldeployments"].items():
@@ -148,6 +161,18 @@ def named_reference(policy: Mapping[str, Any]) -> Iterable[Hashable]:
     """(namespace, name) of the ModelDeployment that a policy compares with."""
     ref = _dig(policy, "spec", "reference", "modelDeploymentRef")
     return [(policy["metadata"]["namespace"], ref["name"])] if _is_ref(ref, "name") else []
+
+
+def adopted_service(deployment: Mapping[str, Any]) -> Iterable[Hashable]:
+    """(namespace, name) of the Service that a ModelDeployment adopts."""
+    ref = _dig(deployment, "spec", "serviceRef")
+    return [(deployment["metadata"]["namespace"], ref["name"])] if _is_ref(ref, "name") else []
+
+
+def served_service(piece: Mapping[str, Any]) -> Iterable[Hashable]:
+    """(namespace, name) of the Service that an EndpointSlice is of."""
+    service = (piece["metadata"].get("labels") or {}).get(LABEL_SERVICE)
+    return [(piece["metadata"]["namespace"], service)] if service else []
 
 
 def reported_subnet(report: Mapping[str, Any]) -> Iterable[Hashable]:

@@ -94,7 +94,7 @@ class PersistentVolumeClaimSource(Model):
 
 
 class ConfigMapSource(Model):
-    """A small model in a ConfigMap of the same namespace: keys are file names, `__` in them stands for `/`."""
+    """A small model in a ConfigMap of the same namespace: `config.pbtxt`, and the files of the version's folder."""
 
     name: ObjectName
     """Name of the ConfigMap."""
