@@ -20,6 +20,10 @@ def obj(name: str, namespace: str, *, labels: dict[str, str] | None = None, **fi
     return {"apiVersion": "v1", "kind": "Any", "metadata": metadata, **fields}
 
 
+def at_version(one: dict[str, Any], version: str) -> dict[str, Any]:
+    return {**one, "metadata": {**one["metadata"], "resourceVersion": version}}
+
+
 SUBNET_REF = {"subnetRef": {"namespace": "demo", "name": "net"}}
 MINER = obj("miner", "m", spec=SUBNET_REF)
 ADOPTER = obj("adopter", "m", spec={"serviceRef": {"name": "nim", "port": 8001}})
@@ -79,10 +83,10 @@ def test_whom_a_change_concerns(
     for kind, objects in standing.items():
         stores[kind].replace([one for one in objects if one is not changed], "1")
     if is_gone:
-        stores[plural].apply_event("ADDED", changed)
+        stores[plural].apply_event("ADDED", at_version(changed, "2"))
     told: set[tuple[str, Key]] = set()
     connect(stores, lambda kind, key: told.add((kind, key)))
-    stores[plural].apply_event("DELETED" if is_gone else "ADDED", changed)
+    stores[plural].apply_event("DELETED" if is_gone else "ADDED", at_version(changed, "3"))
     assert told == concerned
 
 
@@ -92,6 +96,5 @@ def test_who_lost_a_child_hears_of_it_as_much_as_who_gained_it() -> None:
     stores["jobs"].apply_event("ADDED", obj("j", "v", labels=CHILD))
     connect(stores, lambda kind, key: told.add((kind, key)))
     moved = obj("j", "v", labels={**CHILD, "assay.dev/name": "other"})
-    moved["metadata"]["resourceVersion"] = "2"
-    stores["jobs"].apply_event("MODIFIED", moved)
+    stores["jobs"].apply_event("MODIFIED", at_version(moved, "2"))
     assert told == {VAL, ("ValidatorPolicy", ("v", "other"))}
