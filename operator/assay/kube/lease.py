@@ -36,6 +36,10 @@ class StuckError(Exception):
     """The leading task does not stop though its leadership has ended: only the end of the process makes it safe."""
 
 
+class IdentityTakenError(Exception):
+    """Another process took the lease under the same identity. Both would depose each other for ever."""
+
+
 Lead = Callable[[int], Awaitable[None]]
 """What to do while leading; its argument is the fencing number of this term."""
 
@@ -49,6 +53,7 @@ class _Lock(LeaseLock):
         self._next_term = 0
         self.renewed_at_s = 0.0
         self.usurped = False
+        self.by_namesake = False
         self._last_complaint = ""
 
     async def get(self, name: str, namespace: str) -> Any:  # noqa: ANN401 - the library's own tagged tuple
@@ -61,6 +66,7 @@ class _Lock(LeaseLock):
         if found and self.term is not None and self._transitions() != self.term:
             # Somebody began a term of its own, possibly under our name: what we hold is not ours any more.
             self.usurped = True
+            self.by_namesake = self._holder() == self.identity
             return False, ApiException(status=0, reason="the lease has passed to another term")
         return found, record
 
@@ -131,8 +137,16 @@ class _Lock(LeaseLock):
         self._last_complaint = complaint
 
     def _transitions(self) -> int:
+        spec = self._spec()
+        return (spec.lease_transitions or 0) if spec else 0
+
+    def _holder(self) -> str | None:
+        spec = self._spec()
+        return spec.holder_identity if spec else None
+
+    def _spec(self) -> V1LeaseSpec | None:
         lease: V1Lease | None = self.lease_reference
-        return (lease.spec.lease_transitions or 0) if lease and lease.spec else 0
+        return lease.spec if lease else None
 
 
 class LeaderElector:
@@ -173,7 +187,7 @@ class LeaderElector:
         """Campaign, lead, and campaign again after a loss, until cancelled.
 
         Ends when `lead` returns, and raises what it raises; in both cases, and when cancelled, the lease is given back.
-        Raises `StuckError` if `lead` does not end when it is cancelled.
+        Raises `StuckError` if `lead` does not end when it is cancelled, and `IdentityTakenError`.
         """
         async with ApiClient(self._configuration) as api:
             while not await self._campaign(api, lead):
@@ -208,6 +222,11 @@ class LeaderElector:
             if leading.done():
                 leading.result()
                 return True
+            if lock.by_namesake:
+                remedy = "give each process an identity of its own"
+                raise IdentityTakenError(
+                    f"lease {self.namespace}/{self.name}: taken by another {self.identity}; {remedy}"
+                )
             return False
         finally:
             await _end(leading)
