@@ -64,6 +64,8 @@ generate: venv ## Renew every generated file
 	$(PY) hack/generate_api_reference.py
 	$(PY) hack/generate_conditions_reference.py
 	$(PY) hack/generate_adr_index.py
+	$(PY) hack/generate_metrics_reference.py
+	$(PY) hack/generate_dashboards.py
 	$(PY) hack/render_chart_crds.py
 
 .PHONY: verify-generated

@@ -50,6 +50,19 @@ REFUSED = {
         ['--set-json=podLabels={"app.kubernetes.io/instance":"x"}'],
         "podLabels holds app.kubernetes.io/instance, which the chart sets itself",
     ),
+    "two monitors of one operator": (
+        ["--set=serviceMonitor.enabled=true", "--set=podMonitor.enabled=true"],
+        "serviceMonitor.enabled and podMonitor.enabled are both true",
+    ),
+    "an alert that there is not": (
+        ["--set=prometheusRule.disabled={AssayNoGPUs}"],
+        "prometheusRule.disabled holds AssayNoGPUs, which is no alert of this chart",
+    ),
+    "an interval without a unit": (["--set-string=serviceMonitor.interval=30"], "/serviceMonitor/interval"),
+    "a runbook address with a slash at its end": (
+        ["--set=prometheusRule.runbookUrl=https://example.com/"],
+        "/prometheusRule/runbookUrl",
+    ),
     "a disruption budget that allows no disruption": (
         ["--set=podDisruptionBudget.maxUnavailable=0"],
         "podDisruptionBudget.maxUnavailable is 0",
@@ -75,6 +88,16 @@ def test_usable_as_a_subchart(argv: list[str]) -> None:
     assert template(*argv)
 
 
+MONITORS = ("serviceMonitor", "podMonitor", "tritonPodMonitor")
+SCRAPING: dict[str, Any] = {
+    "enabled": True,
+    "namespace": "other",
+    "additionalLabels": {"a": "b"},
+    "interval": "45s",
+    "scrapeTimeout": "5s",
+    "relabelings": [{"action": "labeldrop", "regex": "a"}],
+    "metricRelabelings": [{"action": "labeldrop", "regex": "a"}],
+}
 # A value of each leaf that differs from the default and is allowed.
 OTHER: dict[str, Any] = {
     "global.imageRegistry": "r.example",
@@ -121,12 +144,30 @@ OTHER: dict[str, Any] = {
     "serviceAccount.annotations": {"a": "b"},
     "admissionPolicies.enabled": False,
     "admissionPolicies.extraSystemUsers": ["u"],
+    **{f"{monitor}.{leaf}": value for monitor in MONITORS for leaf, value in SCRAPING.items()},
+    "serviceMonitor.honorLabels": False,
+    "podMonitor.honorLabels": False,
+    "prometheusRule.enabled": True,
+    "prometheusRule.namespace": "other",
+    "prometheusRule.additionalLabels": {"a": "b"},
+    "prometheusRule.alertLabels": {"a": "b"},
+    "prometheusRule.runbookUrl": "https://example.com/runbooks",
+    "prometheusRule.disabled": ["AssayNoGPU"],
+    "grafanaDashboards.enabled": True,
+    "grafanaDashboards.namespace": "other",
+    "grafanaDashboards.label": "other",
+    "grafanaDashboards.labelValue": "2",
+    "grafanaDashboards.annotations": {"a": "b"},
 }
+SWITCHED = (*MONITORS, "prometheusRule", "grafanaDashboards")
+"""What is off by default: the values below it count only once it is on."""
 
 
 @pytest.mark.parametrize("path", OTHER)
 def test_every_documented_value_changes_the_output(path: str) -> None:
+    part, _, leaf = path.partition(".")
     extra = ["--set=serviceAccount.name=given"] if path == "serviceAccount.create" else []
+    extra += [f"--set={part}.enabled=true"] if part in SWITCHED and leaf != "enabled" else []
     assert template(*extra, f"--set-json={path}={json.dumps(OTHER[path])}") != template(*extra)
 
 
