@@ -135,8 +135,7 @@ def test_counters_are_seen_by_their_growth_over_grafanas_interval(expr: str) -> 
     counters = {
         name
         for name in KNOWN
-        if (name.endswith(("_total", "_bucket", "_count", "_sum"))
-        and name != "nv_inference_pending_request_count")
+        if (name.endswith(("_total", "_bucket", "_count", "_sum")) and name != "nv_inference_pending_request_count")
         or (name.startswith("nv_inference_") and name != "nv_inference_pending_request_count")
     }
     counting = r"count by \(instance\) \("
