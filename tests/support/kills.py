@@ -76,8 +76,7 @@ def open_market(market: Market) -> None:
     market.wait_committed(1, SUBNETS[0])
     market.record.subnets.idle(max(0.0, EPOCH_S / 2 - epoch_age_s(market)))
     market.apply_all(SUBNETS[1])
-    for name in SUBNETS:
-        market.wait_committed(2, name)
+    market.wait_committed(1, SUBNETS[1])
 
 
 def campaign(kills: list[Kill], market: Market, operator: OperatorProcess, proxy: KillingProxy) -> float:

@@ -99,9 +99,11 @@ class Watch:
         pool = self._server._api.rest_client.pool_manager
         timeout = urllib3.Timeout(connect=5, read=90)
         self._answer = pool.request("GET", url, preload_content=False, timeout=timeout, retries=False)
-        if self._answer.status == 410:
-            self._version = ""
         try:
+            if self._answer.status == 410:
+                self._version = ""
+            if self._answer.status != 200:  # while the server starts, it knows neither roles nor kinds
+                raise OSError(f"watch {self._path}: {self._answer.status}")
             for line in self._answer:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
