@@ -31,7 +31,7 @@
 {{- fail (printf "extraEnv holds %s, which the chart sets itself: use scorer.image or triton.image, and leave the pod's own name to the chart" $env.name) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- if and (.Values.serviceMonitor).enabled (.Values.podMonitor).enabled -}}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled are both true: every series of the operator would be scraped twice; set one of them to false" -}}
 {{- end -}}
 {{- $alerts := list -}}
@@ -40,7 +40,7 @@
 {{- $alerts = append $alerts $rule.alert -}}
 {{- end -}}
 {{- end -}}
-{{- range $alert := .Values.prometheusRule.disabled -}}
+{{- range $alert := (.Values.prometheusRule).disabled -}}
 {{- if not (has $alert $alerts) -}}
 {{- fail (printf "prometheusRule.disabled holds %s, which is no alert of this chart: use names of rules/assay.yaml (%s)" $alert (join ", " $alerts)) -}}
 {{- end -}}
