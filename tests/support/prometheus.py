@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 APT = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 READY_S = 30.0
 
 
@@ -77,11 +78,11 @@ class Server:
 def running(config: Path, data: Path, port: int) -> Iterator[Server]:
     """Run a Prometheus with its data below `data` while the context lasts; it is killed with it."""
     argv = [
+        *DIES_WITH_PARENT,
         program("prometheus"),
         f"--config.file={config}",
         f"--storage.tsdb.path={data}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--storage.tsdb.no-lockfile",
         "--log.level=warn",
     ]
     with (data.parent / "prometheus.log").open("w+") as log:
