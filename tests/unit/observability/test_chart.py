@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,11 @@ def test_dashboards_reach_the_sidecar_byte_for_byte(objects: list[dict[str, Any]
         committed = (CHART / "dashboards" / key.removeprefix("assay-")).read_text()
         assert json.loads(text) == json.loads(committed)
         assert len(text.encode()) < 250_000, "annotations of a client-side apply end at 256 KiB"
+
+
+def test_the_values_of_the_guide_render_everything_it_promises(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guide" / "observe.md").read_text()
+    (block,) = re.findall(r"^cat > observe\.yaml <<'EOF'\n(.*?)^EOF$", guide, flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "observe.yaml").write_text(block)
+    kinds = {o["kind"] for o in template(f"--values={tmp_path / 'observe.yaml'}")}
+    assert {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap", "Service"} <= kinds

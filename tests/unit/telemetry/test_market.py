@@ -180,3 +180,18 @@ COALITIONS = {
 @pytest.mark.parametrize(("validators", "expected"), COALITIONS.values(), ids=COALITIONS.keys())
 def test_coalitions(validators: list[ValidatorReading], expected: dict[str, float]) -> None:
     assert coalitions(validators) == expected
+
+
+def test_series_stay_as_many_as_there_are_objects_however_many_there_were(shown: Shown) -> None:
+    def generation(number: int) -> SubnetReading:
+        miners = tuple(MinerReading(uid, "m", f"gen-{number}-{uid}", 1, 1, 0.5) for uid in range(5))
+        validators = (ValidatorReading("v", f"gen-{number}", 1, 1, stake=1),)
+        return reading(miners=miners, validators=validators)
+
+    shown.market.report_subnet(generation(0))
+    shown.market.report_conditions("ModelDeployment", "m", "a", [ConditionReading("Ready", "False", "r-0")])
+    before = len(shown.series())
+    for number in range(1, 200):
+        shown.market.report_subnet(generation(number))
+        shown.market.report_conditions("ModelDeployment", "m", "a", [ConditionReading("Ready", "False", f"r-{number}")])
+        assert len(shown.series()) == before
