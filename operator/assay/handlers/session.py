@@ -7,7 +7,7 @@ lives on kopf's loop; what it notes is read from another thread, so that is plai
 one side only.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from time import monotonic
 from typing import cast
 
@@ -28,9 +28,16 @@ class Progress:
         self._alive_s = dict.fromkeys(plurals, monotonic())
         self._moved_s = dict(self._alive_s)
         self._open = dict.fromkeys(self._alive_s, 0)
+        self._life = 0
+
+    @property
+    def life(self) -> int:
+        """Which life of kopf is being watched: what an earlier one left behind may end late, and must not count."""
+        return self._life
 
     def restart(self) -> None:
-        """Start to count from now: a new run begins."""
+        """Start to count from now: a new life begins."""
+        self._life += 1
         for plural in self._alive_s:
             self._alive_s[plural] = self._moved_s[plural] = monotonic()
             self._open[plural] = 0
@@ -74,14 +81,16 @@ class _Tapped:
     def __getattr__(self, name: str) -> object:
         return getattr(self._content, name)
 
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+    async def iter_chunked(self, size: int) -> AsyncGenerator[bytes, None]:
+        life = self._progress.life
         self._progress.moved(self._plural, opened=+1)
         try:
             async for chunk in self._content.iter_chunked(size):
                 self._progress.received(self._plural)
                 yield chunk
         finally:
-            self._progress.moved(self._plural, opened=-1)
+            if self._progress.life == life:
+                self._progress.moved(self._plural, opened=-1)
 
 
 def login(configuration: Configuration, progress: Progress) -> Login:

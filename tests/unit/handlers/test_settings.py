@@ -1,10 +1,12 @@
 """kopf is set so that it only watches."""
 
+from collections.abc import AsyncIterator
+
 import kopf
 import pytest
 
 from assay.handlers import registry, settings
-from assay.handlers.session import Progress
+from assay.handlers.session import Progress, _Tapped
 from assay.handlers.storage import NullDiffBase, NullProgress
 
 
@@ -81,3 +83,22 @@ def test_progress_tells_the_silent_from_the_given_up(monkeypatch: pytest.MonkeyP
     assert progress.given_up(20) == []
     progress.restart()
     assert progress.silences_s() == {"subnets": 0, "scorereports": 0}
+
+
+@pytest.mark.asyncio
+async def test_a_watch_left_behind_by_an_earlier_life_does_not_count_when_it_ends() -> None:
+    class Content:
+        async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * size
+
+    progress = Progress(["subnets"], lambda plural: None)
+    old = _Tapped(Content(), "subnets", progress).iter_chunked(1)  # type: ignore[arg-type]
+    assert await anext(old) == b"x"
+    progress.restart()
+    new = _Tapped(Content(), "subnets", progress).iter_chunked(1)  # type: ignore[arg-type]
+    assert await anext(new) == b"x"
+    await old.aclose()
+    assert progress.given_up(0) == []
+    await new.aclose()
+    assert progress.given_up(-1) == ["subnets"]
