@@ -12,9 +12,9 @@ import yaml
 
 import prometheus
 from alert_cases import CASES
-from helm import CHART, ROOT, only, template
+from helm import CHART, ROOT, helm, only, template
 
-OBSERVED = f"--values={ROOT / 'tests/unit/chart/values/observed.yaml'}"
+OBSERVED = f"--values={Path(__file__).parent / 'values' / 'observed.yaml'}"
 MONITORING = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 
 
@@ -27,6 +27,10 @@ def test_nothing_of_it_is_there_by_default() -> None:
     kinds = [o["kind"] for o in template()]
     assert not MONITORING & set(kinds)
     assert not {"Service", "ConfigMap"} & set(kinds)
+
+
+def test_lint_accepts_all_of_it() -> None:
+    helm("lint", "--strict", str(CHART), OBSERVED)
 
 
 def test_the_service_monitor_finds_the_service_and_the_service_the_pods(objects: list[dict[str, Any]]) -> None:
