@@ -112,20 +112,16 @@ async def test_every_change_is_heard_and_kopf_writes_nothing(stage: Stage) -> No
     assert stage.diary.relisted == []
 
 
-async def test_silence_is_counted_by_kind_and_ended_by_events(stage: Stage) -> None:
+async def test_silence_is_counted_by_kind_and_ended_by_events_and_bookmarks(stage: Stage) -> None:
+    """Nobody writes gadgets; widgets of other tests may come at any time."""
     await asyncio.sleep(1)  # the silence itself
-    assert stage.watcher.silences_s()["widgets"] > 0.9
+    assert stage.watcher.silences_s()["gadgets"] > 0.9
     await stage.write("first", 5)
     await waiting.until(lambda: stage.diary.about("first") == [None, "MODIFIED"])
-    assert stage.watcher.silences_s()["widgets"] < 0.9 < stage.watcher.silences_s()["gadgets"]
-
-
-async def test_a_bookmark_counts_as_life(stage: Stage) -> None:
-    await asyncio.sleep(1)  # the silence itself
-    bookmark = b'{"type":"BOOKMARK","object":{"kind":"Widget","metadata":{"resourceVersion":"1"}}}\n'
+    assert stage.watcher.silences_s()["widgets"] < stage.watcher.silences_s()["gadgets"]
+    bookmark = b'{"type":"BOOKMARK","object":{"kind":"Gadget","metadata":{"resourceVersion":"1"}}}\n'
     await stage.proxy.inject("gadgets", bookmark)
     await waiting.until(lambda: stage.watcher.silences_s()["gadgets"] < 0.5)
-    assert stage.watcher.silences_s()["widgets"] > 0.9
 
 
 ENDINGS = {
