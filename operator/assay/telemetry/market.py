@@ -201,7 +201,7 @@ class MarketMetrics:
 
     def report_conditions(self, kind: str, namespace: str, name: str, conditions: Iterable[ConditionReading]) -> None:
         """Show the conditions of an object; without any its series go, as when it was deleted."""
-        wanted = {
+        wanted: dict[Series, float] = {
             (self.condition, (kind, namespace, name, one.type, one.status, one.reason)): 1.0 for one in conditions
         }
         if wanted:
