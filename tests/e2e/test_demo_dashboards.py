@@ -1,16 +1,9 @@
-"""Every panel of every dashboard has data: asked of a real Prometheus that scrapes the real demo.
-
-Prometheus runs beside the node and reaches the pods through the API server, as `kubectl proxy` does. Targets carry the
-labels that the chart's monitors give them. A GPU is what no test machine has to have: its panels are asked of an
-exposition in Triton's form, which stands beside the real servers; everything else is measured.
-"""
+"""Every panel of every dashboard has data: asked of a real Prometheus that scrapes the real demo."""
 
 from __future__ import annotations
 
-import http.server
 import json
 import math
-import socket
 import subprocess
 import sys
 import threading
@@ -19,27 +12,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from cluster import ROOT, LocalCluster
-from grafana import Query, expand, joined, label_values, queries
-from helm import CHART
-from prometheus import DIES_WITH_PARENT, PrometheusError, Server, running
+from demo_prometheus import BOARDS, scraping, series, values_of
+from grafana import Query, queries
+from prometheus import PrometheusError, Server
 
 pytestmark = pytest.mark.node
 
-SCRAPE_S = 2
 DATA_WITHIN_S = 80.0  # a whole epoch of the demo and what rates look back
-BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((CHART / "dashboards").glob("*.json"))}
-ONE_OF = {"namespace": "demo", "subnet": "embeddings"}
-"""The choice in variables that take one value."""
-GPU = """# TYPE nv_inference_request_success counter
-nv_inference_request_success{model="minilm",version="1"} 1
-nv_gpu_utilization{gpu_uuid="GPU-0"} 0.5
-nv_gpu_memory_used_bytes{gpu_uuid="GPU-0"} 1e9
-nv_gpu_memory_total_bytes{gpu_uuid="GPU-0"} 8e10
-nv_gpu_power_usage{gpu_uuid="GPU-0"} 310
-"""
 
 
 @pytest.fixture(scope="module")
@@ -54,107 +35,16 @@ def cluster() -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def proxy(cluster: LocalCluster) -> Iterator[str]:
-    """host:port where the API server answers without credentials."""
-    argv = [*DIES_WITH_PARENT, cluster.kubectl_path, f"--kubeconfig={cluster.kubeconfig}", "proxy", "--port=0"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert "Starting to serve on " in line, line
-            yield line.strip().rpartition(" ")[2]
-        finally:
-            process.kill()
-
-
-@pytest.fixture(scope="module")
-def gpu() -> Iterator[str]:
-    """host:port of an exposition as a Triton server with a GPU has it."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(GPU.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-
-
-def pods(cluster: LocalCluster, selector: str) -> list[tuple[str, str]]:
-    """Namespace and name of the running pods with these labels."""
-    found = json.loads(cluster.kubectl("get", "pods", "-A", "-l", selector, "-o", "json"))["items"]
-    return [
-        (pod["metadata"]["namespace"], pod["metadata"]["name"])
-        for pod in found
-        if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-    ]
-
-
-def target(address: str, namespace: str, pod: str, port: int) -> dict[str, Any]:
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics"
-    labels = {"__metrics_path__": path, "namespace": namespace, "pod": pod, "instance": f"{pod}:{port}"}
-    return {"targets": [address], "labels": labels}
-
-
-@pytest.fixture(scope="module")
-def server(cluster: LocalCluster, proxy: str, gpu: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Prometheus that scrapes the demo and evaluates the chart's alerts."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    operators = [target(proxy, *pod, 8080) for pod in pods(cluster, "app.kubernetes.io/component=operator")]
-    tritons = [target(proxy, *pod, 8002) for pod in pods(cluster, "app.kubernetes.io/name=triton")]
-    assert operators, "no pod of the operator runs: see the demo"
-    assert tritons, "no pod of Triton runs: see the demo"
-    tritons.append({"targets": [gpu], "labels": {"namespace": "gpu", "pod": "gpu-0", "instance": "gpu-0:8002"}})
-    config = {
-        "global": {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": "5s"},
-        "rule_files": [str(CHART / "rules" / "assay.yaml")],
-        "scrape_configs": [
-            {"job_name": "assay", "honor_labels": True, "static_configs": operators},
-            {"job_name": "assay-triton", "static_configs": tritons},
-        ],
-    }
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with running(folder / "prometheus.yaml", folder / "data", port) as started:
+    with scraping(cluster, tmp_path_factory.mktemp("prometheus")) as started:
         yield started
 
 
-def values_of(server: Server, board: dict[str, Any]) -> dict[str, str]:
-    """The board's variables as Grafana would fill them in: all values, or the demo's subnet."""
-    values = {"datasource": "x"}
-    for variable in board["templating"]["list"]:
-        if variable["type"] != "query":
-            continue
-        selector, label = label_values(variable["query"])
-        found = server.get(f"label/{label}/values", **{"match[]": expand(selector, values)})
-        name = variable["name"]
-        if variable.get("multi"):
-            values[name] = joined(found)
-        else:
-            assert ONE_OF[name] in found, f"${name} offers {found}"
-            values[name] = ONE_OF[name]
-        assert values[name], f"${name} has no value"
-    return values
-
-
 def has_data(server: Server, query: Query, values: dict[str, str]) -> bool:
-    """Whether a query gives one number at least, over the last minutes or, for a table, now."""
-    expr, now = expand(query.expr, values), time.time()
-    if query.instant:
-        rows = [[row["value"]] for row in server.get("query", query=expr)["result"]]
-    else:
-        window = {"start": str(now - 300), "end": str(now), "step": "5"}
-        rows = [row["values"] for row in server.get("query_range", query=expr, **window)["result"]]
-    return any(not math.isnan(float(value)) for row in rows for _, value in row)
+    """Whether a query gives one number at least."""
+    found = series(server, query, values)
+    return any(not math.isnan(float(value)) for one in found for _, value in one["values"])
 
 
 def wait_for(condition: Any, within_s: float) -> Any:

@@ -172,10 +172,12 @@ class MarketMetrics:
     def report_subnet(self, reading: SubnetReading, reasons: Iterable[str] = ()) -> None:
         """Show a subnet's state, and drop the series of miners and validators that left.
 
-        `reasons` are those by which reports can be rejected: counting each from zero lets the first one be seen.
+        `reasons` are those by which reports can be rejected. Counters begin at zero here, and not with the first event:
+        what first appears as 1 never grew, as Prometheus sees it.
         """
         key = (reading.namespace, reading.name)
         self._subnets.replace(key, self._of_subnet(reading) | self._of_miners(reading) | self._of_validators(reading))
+        self.epochs_committed.labels(*key)
         for reason in reasons:
             self.rejections.labels(*key, reason)
 

@@ -67,6 +67,7 @@ def shown() -> Shown:
 def test_a_subnet_shows_its_clock_members_and_reports(shown: Shown) -> None:
     shown.market.report_subnet(reading())
     values = {name: value for (name, *labels), value in shown.series().items() if labels == ["n", "s"]}
+    assert values.pop("assay_epochs_committed_total") == 0
     assert {name.removeprefix("assay_subnet_"): value for name, value in values.items()} == {
         "epoch": 7,
         "open_epoch": 8,
