@@ -63,6 +63,7 @@ generate: venv ## Renew every generated file
 	$(PY) -m assay crds --out crds
 	$(PY) hack/generate_api_reference.py
 	$(PY) hack/generate_conditions_reference.py
+	$(PY) hack/generate_cli_reference.py
 	$(PY) hack/generate_adr_index.py
 	$(PY) hack/generate_metrics_reference.py
 	$(PY) hack/generate_dashboards.py
@@ -94,6 +95,10 @@ demo: venv ## From nothing to consensus weights on a real Kubernetes, with hones
 .PHONY: demo-down
 demo-down: venv ## Remove the demo and its cluster
 	$(PY) -m examples.embeddings.demo down
+
+.PHONY: dashboard-pictures
+dashboard-pictures: venv ## Draw the dashboards from the running demo into docs/images (7 minutes)
+	$(PY) hack/picture_dashboards.py
 
 ## ---- benchmarks and campaigns
 
