@@ -43,9 +43,7 @@ def ask(question: "Callable[[KubeClient], Coroutine[Any, Any, T]]", kubeconfig: 
 
     try:
         return asyncio.run(_ask(question, kubeconfig, context))
-    except (CredentialsError, KubeError) as error:
-        refuse(str(error), NO_ANSWER)
-    except NotFoundIn as error:
+    except (CredentialsError, KubeError, NotFoundIn) as error:
         refuse(str(error), NO_ANSWER)
     except InvalidObject as error:
         refuse(str(error))

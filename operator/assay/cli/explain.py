@@ -44,7 +44,8 @@ def drawn(told: "Account") -> "RenderableType":
 
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("VALIDATOR", "STAKE", "WEIGHT", "QUALITY", "FAILED", "P50", "P99", "SHARE", "COUNTED", "NOTE"):
-        table.add_column(name, justify="left" if name in ("VALIDATOR", "NOTE") else "right")
+        left = name in ("VALIDATOR", "NOTE")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "NOTE")
     for one in told.opinions:
         table.add_row(*(Text(cell) for cell in _cells(one)))
     title = Text(f"{told.miner} in {told.subnet}, epoch {told.epoch}", style="bold")

@@ -109,7 +109,6 @@ def _print(seen: "Overview", output: Output, live: "Live | None") -> None:
 def drawn(seen: "Overview") -> "RenderableType":
     """The overview as tables."""
     from rich.console import Group
-    from rich.markup import escape
     from rich.text import Text
 
     lines: list[RenderableType] = [
@@ -122,7 +121,7 @@ def drawn(seen: "Overview") -> "RenderableType":
         said = f"{one.type}={one.status} {one.reason}" + (f": {one.message}" if one.message else "")
         lines.append(Text(said, style=_MARKS.get(one.status, "")))
     lines += [Text(f"rejected, {line}", style="yellow") for line in seen.rejected]
-    lines += [Text(f"not readable: {escape(line)}", style="yellow") for line in seen.unreadable]
+    lines += [Text(f"not readable: {line}", style="yellow") for line in seen.unreadable]
     return Group(*lines)
 
 
@@ -132,7 +131,7 @@ def _miners(seen: "Overview") -> "RenderableType":
 
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("UID", "MINER", "WEIGHT", "INCENTIVE", "EMISSION", "SCORE", "READY", "WHY"):
-        table.add_column(name, justify="left" if name in ("MINER", "READY", "WHY") else "right")
+        table.add_column(name, justify="left" if name in ("MINER", "READY", "WHY") else "right", no_wrap=name != "WHY")
     for row in seen.miners:
         ready = {True: "yes", False: "no", None: "?"}[row.ready]
         numbers = (share(row.weight), share(row.incentive), str(row.emission), row.score or "-")
@@ -146,7 +145,8 @@ def _validators(seen: "Overview") -> "RenderableType":
 
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("UID", "VALIDATOR", "STAKE", "PERMIT", "TRUST", "DIVIDENDS", "EMISSION", "REPORT", "WHY"):
-        table.add_column(name, justify="left" if name in ("VALIDATOR", "PERMIT", "WHY") else "right")
+        left = name in ("VALIDATOR", "PERMIT", "WHY")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "WHY")
     for row in seen.validators:
         numbers = (share(row.trust), share(row.dividends), str(row.emission))
         last = str(row.last_report) if row.last_report is not None else "-"

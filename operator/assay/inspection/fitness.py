@@ -228,7 +228,7 @@ def _without_words(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
 def _denied(facts: Facts) -> Iterable[Finding]:
     for review in facts.reviews:
         if isinstance(review.denied, Unread):
-            yield _unread(f"rights of {review.subject}", review.denied)
+            yield _unread("rights", Unread(f"{review.subject}: {review.denied.why}"))
         elif not review.denied:
             told = f"{review.subject}: all {review.asked} that are needed"
             yield Finding("rights", Mark.OK, told)

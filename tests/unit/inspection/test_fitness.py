@@ -116,6 +116,11 @@ def test_what_may_not_be_read_is_a_warning_and_never_ok(fact: str) -> None:
     assert [one.message for one in found if one.mark is Mark.WARNING] == ["cannot tell: 403 Forbidden: no"]
 
 
+def test_rights_that_may_not_be_asked_for_are_a_warning_that_says_whose() -> None:
+    found = findings(replace(FIT, reviews=(Review("rights of it", 1, Unread("403"), "ask"),)), NOW)
+    assert [one.message for one in found if one.mark is Mark.WARNING] == ["cannot tell: rights of it: 403"]
+
+
 def test_image_volumes_need_a_gate_before_they_are_on_by_default() -> None:
     assert marks(replace(FIT, server={"major": "1", "minor": "34"}), "image volumes") == {Mark.WARNING}
 

@@ -1,5 +1,7 @@
 """Manifests judged offline: sound ones pass, and every problem of the others is named."""
 
+from pathlib import Path
+
 import pytest
 
 from assay.inspection.manifests import judge_text
@@ -15,9 +17,8 @@ spec:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda path: path.name)
-def test_the_examples_are_sound(path: object) -> None:
-    judged = judge_text(open(str(path), encoding="utf-8").read())  # noqa: PTH123, SIM115
-    assert judged.problems == ()
+def test_the_examples_are_sound(path: Path) -> None:
+    assert judge_text(path.read_text(encoding="utf-8")).problems == ()
 
 
 def test_objects_of_others_are_counted_and_left_alone() -> None:

@@ -1,5 +1,6 @@
 """The glance: order, clock, and what is said of members."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -45,7 +46,7 @@ def unborn(raw: Objects) -> None:
         (unborn, 0, "no epoch has opened yet"),
     ],
 )
-def test_the_clock_in_words(change: None, second: int, words: str) -> None:
+def test_the_clock_in_words(change: Callable[[Objects], None] | None, second: int, words: str) -> None:
     assert overview(market(change), AFTER_COMMIT.replace(second=second)).clock.words == words
 
 

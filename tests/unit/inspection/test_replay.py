@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from assay.api import ScoreReport
+from assay.desired.bonds import sha256_hex
 from assay.inspection.market import NotFoundIn
 from assay.inspection.replay import DIFFERENT, INCOMPLETE, REPRODUCED, Replay, replay
 from recorded_demo import Objects, market, without
@@ -161,8 +162,6 @@ def test_the_bonds_of_an_epoch_written_twice_do_not_confuse() -> None:
     """An operator that dies between writing bonds and committing leaves chunks that no commit refers to."""
 
     def twice(raw: Objects) -> None:
-        from assay.desired.bonds import sha256_hex
-
         orphan = next(obj for obj in raw["bonds"] if obj["metadata"]["labels"]["assay.dev/epoch"] == "40")
         text = orphan["data"]["bonds.json"].replace('"epoch":40', '"epoch":41')
         labels = {**orphan["metadata"]["labels"], "assay.dev/epoch": "41"}
