@@ -1,8 +1,10 @@
 """The subnet's dashboard: who earns and why, how far validators agree, and whether the clock runs."""
 
-from dashboards.board import OURS, RATE, Board, Graph, Line, Number, Table, Variable, targets
+from dashboards.board import OURS, Board, Graph, Line, Number, Table, Variable, targets
 
 HERE = f'{OURS}, namespace="$namespace", subnet="$subnet"'
+HOUR = "[1h]"
+"""What comes once an epoch is counted over an hour: the interval of rates may lie between two epochs."""
 BY_MINER, BY_VALIDATOR = "{{miner}} ({{uid}})", "{{validator_namespace}}/{{validator}}"
 
 
@@ -187,12 +189,12 @@ BOARD = Board(
             ),
             Graph(
                 "Scoring time",
-                "How long scorers took for the reports they filed. Close to the scoring window, reports will be late.",
+                "How long scorers took, in the hour before. Close to the scoring window, reports will be late.",
                 "s",
                 tuple(
                     Line(
                         f"histogram_quantile({quantile}, sum by (le)"
-                        f" (rate(assay_report_duration_seconds_bucket{{{HERE}}}{RATE})))",
+                        f" (increase(assay_report_duration_seconds_bucket{{{HERE}}}{HOUR})))",
                         legend,
                     )
                     for quantile, legend in ((0.5, "median"), (0.95, "95 %"))
@@ -201,18 +203,18 @@ BOARD = Board(
             ),
             Graph(
                 "Epochs committed",
-                "Commits an hour; with epochs of five minutes there are twelve.",
+                "Commits within the hour before; with epochs of five minutes there are twelve.",
                 "none",
-                (Line(f"3600 * sum(rate(assay_epochs_committed_total{{{HERE}}}{RATE}))", "commits an hour"),),
+                (Line(f"sum(increase(assay_epochs_committed_total{{{HERE}}}{HOUR}))", "commits"),),
                 width=12,
             ),
             Graph(
                 "Rejected reports",
-                "Reports that did not count, an hour, by reason; docs/reference/conditions.md says what to do.",
+                "Reports that did not count, in the hour before; docs/reference/conditions.md has the reasons.",
                 "none",
                 (
                     Line(
-                        f"3600 * sum by (reason) (rate(assay_reports_rejected_total{{{HERE}}}{RATE}))",
+                        f"sum by (reason) (increase(assay_reports_rejected_total{{{HERE}}}{HOUR}))",
                         "{{reason}}",
                     ),
                 ),

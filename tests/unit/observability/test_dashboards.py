@@ -142,8 +142,8 @@ def test_counters_are_seen_by_their_growth_over_grafanas_interval(expr: str) -> 
     for name in counters:
         for match in re.finditer(rf"\b{name}\b", expr):
             before = expr[: match.start()]
-            assert re.search(rf"(rate\(|{counting})$", before), f"{name} outside of rate()"
-    assert set(re.findall(r"\[([^\]]*)\]", expr)) <= {"$__rate_interval"}
+            assert re.search(rf"((rate|increase)\(|{counting})$", before), f"{name} outside of rate()"
+    assert set(re.findall(r"\[([^\]]*)\]", expr)) <= {"$__rate_interval", "1h"}
 
 
 def rules() -> dict[str, str]:
