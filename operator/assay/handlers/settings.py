@@ -27,5 +27,6 @@ def build() -> kopf.OperatorSettings:
     # lasts.
     s.networking.error_backoffs = (1, 2, 4, 8)
     s.queueing.worker_limit = None  # a limit can deadlock (H3)
+    s.queueing.exit_timeout = 0.2  # workers only pass events on: at the end there is nothing to wait 2 s for
     s.process.ultimate_exiting_timeout = None  # else kopf kills the process when it ends unasked (H8)
     return s
