@@ -19,9 +19,9 @@ from installed_chart import Installation, wait_until
 from killing_proxy import KillingProxy
 from live_market import Market
 from operator_process import OperatorProcess, operator_kubeconfig
-from operator_stage import StartReplica, audit, market, replicas, stage
+from operator_stage import StartReplica, audit, market, prepared, replicas
 
-__all__ = ["audit", "market", "replicas", "stage"]
+__all__ = ["audit", "market", "replicas"]
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 KILLS = int(os.environ.get("KILLS", "200"))
@@ -29,6 +29,12 @@ SEED = int(os.environ.get("SEED", "1"))
 BATCH = 20
 TAKEOVERS = max(10, KILLS // 4)
 TAKEOVER_S = 10
+
+
+@pytest.fixture(scope="module")
+def stage() -> Installation:
+    """A cluster apart from the gate's."""
+    return prepared("kills")
 
 
 def test_killed_hundreds_of_times_it_loses_and_repeats_nothing(

@@ -25,9 +25,9 @@ StartReplica = Callable[[str], OperatorProcess]
 
 
 @cache
-def prepared() -> Installation:
-    """The cluster with the chart, once a test run; it is left up for the next."""
-    cluster = LocalCluster(name="op", profile="control-plane")
+def prepared(name: str = "op") -> Installation:
+    """The cluster of this name with the chart, once a test run; it is left up for the next."""
+    cluster = LocalCluster(name=name, profile="control-plane")
     if not cluster.owned:
         pytest.skip("kills and audits, which a cluster of the user's own is not there for")
     cluster.up()
