@@ -223,7 +223,9 @@ async def test_a_watch_brings_every_change_in_order_and_ends_with_a_bookmark(
     events = [event async for event in client.watch(CONFIG_MAPS, version, namespace, timeout_s=4)]
     await changing
     kinds = [event.type for event in events if event.type == "BOOKMARK" or event.object["metadata"]["name"] == "a"]
-    assert kinds == ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    # A busy server may send a bookmark on the way too.
+    assert [kind for kind in kinds if kind != "BOOKMARK"] == ["ADDED", "MODIFIED", "DELETED"]
+    assert kinds[-1] == "BOOKMARK"
     versions = [int(event.resource_version) for event in events]
     assert versions == sorted(versions)
 
