@@ -110,6 +110,10 @@ bench-consensus: venv ## Time the Yuma engine against a float64 engine of the sa
 fuzz-consensus: venv ## 100,000 random states against the second engine, and the properties
 	ASSAY_CONSENSUS_CASES=100000 $(PYTEST) tests/unit/consensus/test_differential.py tests/unit/consensus/test_properties.py
 
+.PHONY: campaign-kills
+campaign-kills: venv ## Kill the operator hundreds of times (KILLS=200 SEED=1) and its leader a quarter as often
+	KILLS=$(or $(KILLS),200) SEED=$(or $(SEED),1) $(PYTEST) -s tests/campaigns
+
 .PHONY: clean
 clean: ## Remove build output of this checkout; caches outside it stay
 	rm -rf .build .venv .mypy_cache .ruff_cache .pytest_cache
