@@ -203,7 +203,9 @@ class Term:
         """After kopf listed anew, compare with a LIST of our own: kopf never tells what vanished meanwhile."""
         while True:
             plural = await self._relisted.get()
-            await self._resync(plural)
+            if not await self._resync(plural):
+                await asyncio.sleep(RETRY_S)
+                self._relisted.put_nowait(plural)
 
     async def _resync_now_and_then(self) -> None:
         """Compare every cache of ours with the cluster now and then, and look at every object once more."""
@@ -216,11 +218,14 @@ class Term:
                 for key in self._stores[plural].keys():  # noqa: SIM118 - a Store is no mapping
                     queue.add(key)
 
-    async def _resync(self, plural: str) -> None:
+    async def _resync(self, plural: str) -> bool:
+        """Compare one cache with a LIST; False if there was none to be had."""
         try:
             await self._own[plural].resync()
         except errors.KubeError as error:
             log.warning("resync of %s put off: %s", plural, error)
+            return False
+        return True
 
 
 def _sink(store: Store) -> Sink:
