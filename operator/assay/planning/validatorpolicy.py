@@ -110,12 +110,14 @@ def _job_effects(seen: Snapshot, epoch: EpochStatus, left_s: float) -> tuple[Eff
 
 
 def _job(seen: Snapshot, task: Assignment, active_deadline_s: int) -> dict[str, object]:
+    # A Job that is gone while its epoch is open is made again, so a finished one has to stay for as long: or one that
+    # brought no report would be run again and again, and one whose report is not seen yet a second time.
     return scoring_job(
         seen.policy,
         task,
         image=seen.settings.scorer_image,
         active_deadline_s=active_deadline_s,
-        ttl_s=int(seen.policy.spec.job.ttl_after_finished_s),
+        ttl_s=max(int(seen.policy.spec.job.ttl_after_finished_s), active_deadline_s),
     )
 
 

@@ -141,6 +141,16 @@ def test_the_job_carries_the_digest_the_deadline_and_one_right() -> None:
     assert pod["containers"][0]["args"] == ["score", "--assignment", "/etc/assay/assignment/assignment.json"]
 
 
+def test_a_finished_job_stays_until_its_epoch_takes_no_more_reports() -> None:
+    world = World.of()
+    world.policies["val-a"] = policy("val-a", job={"ttlAfterFinished": "0s"})
+    world.step()
+    world.step_validator("val-a")
+    world.step_validator("val-a")
+    job = next(e.manifest for e in world.step_validator("val-a").effects if isinstance(e, Create))
+    assert job["spec"]["ttlSecondsAfterFinished"] == job["spec"]["activeDeadlineSeconds"] == 40
+
+
 def test_a_validators_own_scorer_is_merged_into_the_job() -> None:
     world = World.of()
     own = {"spec": {"containers": [{"name": "scorer", "image": "own/scorer:1", "command": ["/score"], "args": []}]}}
