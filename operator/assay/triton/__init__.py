@@ -5,7 +5,8 @@ The only importer of tritonclient. Whatever a server does, a call ends by its de
 """
 
 from assay.triton.address import Address, InvalidAddress, parse_address
-from assay.triton.client import Client, Connection, open_client
+from assay.triton.client import Client, open_client
+from assay.triton.connection import Connection
 from assay.triton.failures import InferenceFailure, Reason
 from assay.triton.tensors import InvalidTensor, Tensor, TensorSpec, tensor_from_json, wire_bytes
 

@@ -6,40 +6,15 @@ the two promises that callers build on: every call ends within its deadline, and
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assay.triton.address import Address, parse_address
-from assay.triton.tensors import Tensor, TensorSpec
+from assay.triton.connection import Connection, Metadata
+from assay.triton.tensors import Tensor
 
 if TYPE_CHECKING:
     from assay.triton.grpc_client import GrpcClient
     from assay.triton.http_client import HttpClient
-
-
-@dataclass(frozen=True)
-class Connection:
-    """How to reach one model on one server.
-
-    `url`: grpc(s):// or http(s)://. `ca_pem`: the certificates to trust instead of the system's. `token`: sent as a
-    bearer token, over TLS only. `timeout_s`: the total deadline of each call, connecting included.
-    `response_bytes_max`: the largest answer that is read, metadata included.
-    """
-
-    url: str
-    model: str
-    version: str
-    timeout_s: float
-    response_bytes_max: int
-    ca_pem: str | None = None
-    token: str | None = None
-
-
-class Metadata(NamedTuple):
-    """What a model says that it takes and gives."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
 
 
 class Client(Protocol):

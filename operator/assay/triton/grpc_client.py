@@ -17,7 +17,7 @@ import tritonclient.grpc.aio as triton
 
 from assay.triton import tensors
 from assay.triton.address import Address, InvalidAddress, resolve
-from assay.triton.client import Connection, Metadata
+from assay.triton.connection import Connection, Metadata
 from assay.triton.failures import InferenceFailure, Reason, quote
 from assay.triton.tensors import InvalidTensor, Tensor, TensorSpec
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from assay.triton.address import InvalidAddress, IPAddress, parse_address, resolve
-from assay.triton.client import Connection, open_client
+from assay.triton.client import open_client
+from assay.triton.connection import Connection
 from assay.triton.failures import InferenceFailure, Reason
 
 Outcome: TypeAlias = Literal["Ready", "ModelUnavailable", "Unreachable", "ProtocolError", "Refused"]
