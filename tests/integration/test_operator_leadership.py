@@ -41,7 +41,7 @@ def test_there_is_always_one_leader_whatever_becomes_of_the_last(
     took_s["SIGSTOP"].append(take_over(standby, leader.pause))
     # It was paused in the belief to lead; it has to find out before it writes.
     leader.resume()
-    market.wait_committed(market.committed() + 2)
+    market.wait_committed(market.committed() + 1)
     print("takeover in s after", {name: [round(s, 1) for s in them] for name, them in took_s.items()}, end="; ")
     print(f"SIGTERM took {exits_s[0]:.1f} s")
     assert holder(market) == standby.identity
