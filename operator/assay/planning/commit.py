@@ -77,7 +77,7 @@ def close_epoch(
         number=epoch,
         committed_at=timestamp(now),
         reports=ReportCounts(
-            expected=sum(row.permit and row.stake > 0 for row in roster.validators),
+            expected=sum(row.permit and row.stake > 0 and row.registered_epoch <= epoch for row in roster.validators),
             received=len(judged.accepted),
             rejected=sum(rejected.epoch == epoch for rejected in judged.rejected),
         ),

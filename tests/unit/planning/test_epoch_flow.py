@@ -72,6 +72,20 @@ def test_an_epoch_goes_on_without_a_validator_that_is_silent() -> None:
     assert rows(world)["m-0"] == rows(world)["m-1"]
 
 
+def test_a_validator_that_joined_after_the_opening_is_neither_awaited_nor_expected() -> None:
+    world = World.of()
+    late = world.policies.pop("val-c")
+    world.settle()
+    world.policies["val-c"] = late
+    world.settle()
+    world.file("val-a", HONEST)
+    world.file("val-b", HONEST)
+    world.settle()
+    committed = world.subnet.status.committed
+    assert committed is not None
+    assert (committed.number, committed.reports.received, committed.reports.expected) == (1, 2, 2)
+
+
 def test_a_report_of_a_failure_gives_no_weights_and_holds_nobody_up() -> None:
     world = World.of()
     world.settle()
