@@ -35,6 +35,7 @@ from assay.kube.recorder import Recorder
 from assay.kube.resources import BUILT_IN, LEASES, SECRETS, Key, Object, Resource
 from assay.kube.store import Store
 from assay.planning.validator_draft import Settings
+from assay.runtime.backoff import KeyedBackoff
 from assay.runtime.clock import Clock
 from assay.runtime.controller import Controller
 from assay.runtime.workqueue import WorkQueue
@@ -52,6 +53,7 @@ SEED_KEY = "seed"
 SEED_BYTES = 32
 RESYNC_S = 600.0
 RETRY_S = 2.0
+MAX_RETRY_S = 60.0
 
 
 class Term:
@@ -137,6 +139,8 @@ class Term:
             kind,
             queue,
             Reconciler(brought, store, executor, self._clock).reconcile,
+            # A quota that was raised is seen within a minute: nothing tells us of it.
+            backoff=KeyedBackoff(cap_s=MAX_RETRY_S),
             expected=(errors.KubeError,),
             observer=self._metrics.controller(kind),
         )

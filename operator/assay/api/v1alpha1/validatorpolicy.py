@@ -159,7 +159,7 @@ class ScoringJob(Model):
     """Merged strategically over the operator's pod; its container is called `scorer`. A validator may bring its own
     image."""
     ttl_after_finished: Annotated[str, GoDuration("0s", "24h")] = "10m"
-    """How long a finished Job is kept for a look at its logs."""
+    """How long a finished Job is kept for a look at its logs; at least until its epoch takes no more reports."""
 
     @property
     def ttl_after_finished_s(self) -> float:
