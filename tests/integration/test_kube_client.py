@@ -230,12 +230,6 @@ async def test_a_watch_brings_every_change_in_order_and_ends_with_a_bookmark(
     assert versions == sorted(versions)
 
 
-async def test_a_watch_from_before_memory_is_gone(client: KubeClient, namespace: str) -> None:
-    with pytest.raises(errors.Gone):
-        async for _ in client.watch(CONFIG_MAPS, "1", namespace, timeout_s=5):
-            pass
-
-
 async def test_a_silent_watch_is_given_up(proxy: FaultProxy, proxied: KubeClient) -> None:
     _, version = await proxied.list(CONFIG_MAPS)
     proxy.freeze()

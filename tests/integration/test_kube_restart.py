@@ -60,6 +60,16 @@ async def test_an_informer_outlives_the_api_server_and_sees_new_objects_soon(
     await asyncio.wait({task})
 
 
+async def test_a_watch_from_before_the_servers_memory_is_gone(mortal: LocalCluster, client: KubeClient) -> None:
+    """A restarted API server remembers no history; a young one may still remember all of it."""
+    await write(client, "old", 1)
+    await asyncio.to_thread(mortal.stop_apiserver)
+    await asyncio.to_thread(mortal.start_apiserver)
+    with pytest.raises(errors.Gone):
+        async for _ in client.watch(WIDGETS, "1", "default", timeout_s=5):
+            pass
+
+
 async def test_an_object_deleted_beyond_the_servers_memory_is_told_after_a_real_410(
     mortal: LocalCluster, client: KubeClient
 ) -> None:
