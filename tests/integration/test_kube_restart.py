@@ -12,7 +12,7 @@ import widgets
 from assay.kube import auth, errors
 from assay.kube.client import KubeClient
 from assay.kube.informer import Informer
-from assay.kube.resources import Object, ObjectRef
+from assay.kube.resources import CONFIG_MAPS, Object, ObjectRef
 from assay.kube.store import Store
 from cluster import LocalCluster
 from fault_proxy import running
@@ -62,11 +62,10 @@ async def test_an_informer_outlives_the_api_server_and_sees_new_objects_soon(
 
 async def test_a_watch_from_before_the_servers_memory_is_gone(mortal: LocalCluster, client: KubeClient) -> None:
     """A restarted API server remembers no history; a young one may still remember all of it."""
-    await write(client, "old", 1)
     await asyncio.to_thread(mortal.stop_apiserver)
     await asyncio.to_thread(mortal.start_apiserver)
     with pytest.raises(errors.Gone):
-        async for _ in client.watch(WIDGETS, "1", "default", timeout_s=5):
+        async for _ in client.watch(CONFIG_MAPS, "1", "default", timeout_s=5):
             pass
 
 
