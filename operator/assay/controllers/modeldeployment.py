@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from assay.api import InvalidObject, ModelDeployment, Resource, Subnet
+from assay.api import ModelDeployment, Resource, Subnet
+from assay.controllers.reading import readable_one
 from assay.controllers.stores import BY_SERVICE, Stores, owned
 from assay.desired.triton import KIND, Facts, child_name
 from assay.kube.resources import Key, Object
@@ -68,10 +69,7 @@ class ModelDeploymentController:
         if deployment.spec.subnet_ref is None:
             return None
         obj = self._stores["subnets"].get(deployment.spec.subnet_ref.resolve(deployment.metadata.namespace))
-        try:
-            return Subnet.parse(obj) if obj is not None else None
-        except InvalidObject:
-            return None
+        return readable_one(Subnet, obj)
 
     def _namespace_labels(self, namespace: str) -> Mapping[str, str]:
         obj = self._stores["namespaces"].get(("", namespace))

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar
 
 from assay.api import (
-    InvalidObject,
     ModelDeployment,
     NamespacedName,
     Resource,
@@ -13,6 +11,7 @@ from assay.api import (
     Subnet,
     ValidatorPolicy,
 )
+from assay.controllers.reading import readable
 from assay.controllers.stores import BY_SUBNET, Stores, owned
 from assay.desired.bonds import DATA_KEY
 from assay.desired.names import LABEL_EPOCH
@@ -21,8 +20,6 @@ from assay.planning import subnet as planner
 from assay.planning.plan import Plan
 from assay.planning.subnet_draft import Snapshot, StoredChunk
 from assay.planning.validator_draft import labelled_epoch
-
-Kind = TypeVar("Kind", bound=Resource)
 
 
 class SubnetController:
@@ -57,10 +54,7 @@ class SubnetController:
     def _policies(self, subnet: Subnet) -> dict[NamespacedName, ValidatorPolicy]:
         names = [entry.policy_ref.namespaced_name for entry in subnet.spec.validators]
         found = (self._stores["validatorpolicies"].get(name) for name in names)
-        return {
-            policy.metadata.namespaced_name: policy
-            for policy in readable(ValidatorPolicy, [obj for obj in found if obj is not None])
-        }
+        return {policy.metadata.namespaced_name: policy for policy in readable(ValidatorPolicy, found)}
 
     def _labels(self, namespace: str) -> Mapping[str, str]:
         obj = self._stores["namespaces"].get(("", namespace))
@@ -76,14 +70,3 @@ class SubnetController:
             )
             for child in owned(self._stores["configmaps"], "Subnet", key)
         ]
-
-
-def readable(model: type[Kind], objects: list[dict[str, Any]]) -> list[Kind]:
-    """The objects that parse."""
-    found: list[Kind] = []
-    for obj in objects:
-        try:
-            found.append(model.parse(obj))
-        except InvalidObject:
-            continue
-    return found

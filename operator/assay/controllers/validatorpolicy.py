@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from assay.api import InvalidObject, ModelDeployment, Resource, ScoreReport, Subnet, ValidatorPolicy
+from assay.api import ModelDeployment, Resource, ScoreReport, Subnet, ValidatorPolicy
+from assay.controllers.reading import readable, readable_one
 from assay.controllers.stores import BY_POLICY, BY_SUBNET, Stores, owned
-from assay.controllers.subnet import readable
 from assay.desired.names import LABEL_EPOCH
 from assay.desired.scoring_job import ANNOTATION_ASSIGNMENT, ASSIGNMENT_KEY, KIND
 from assay.kube.resources import Key
@@ -34,7 +34,7 @@ class ValidatorPolicyController:
         reports = readable(ScoreReport, self._stores["scorereports"].by_index(BY_POLICY, key))
         return Snapshot(
             policy=policy,
-            subnet=self._subnet(subnet_key),
+            subnet=readable_one(Subnet, self._stores["subnets"].get(subnet_key)),
             deployments={miner.metadata.uid: miner for miner in miners},
             reference=self._reference(policy),
             assignments={one.name: one for one in self._assignments(key)},
@@ -49,19 +49,12 @@ class ValidatorPolicyController:
         """What the validator needs."""
         return planner.plan(seen, now)
 
-    def _subnet(self, key: Key) -> Subnet | None:
-        obj = self._stores["subnets"].get(key)
-        try:
-            return Subnet.parse(obj) if obj is not None else None
-        except InvalidObject:
-            return None
-
     def _reference(self, policy: ValidatorPolicy) -> ModelDeployment | None:
         reference = policy.spec.reference
         if reference is None or reference.model_deployment_ref is None:
             return None
         obj = self._stores["modeldeployments"].get((policy.metadata.namespace, reference.model_deployment_ref.name))
-        return next(iter(readable(ModelDeployment, [obj] if obj else [])), None)
+        return readable_one(ModelDeployment, obj)
 
     def _assignments(self, key: Key) -> list[StoredAssignment]:
         return [
