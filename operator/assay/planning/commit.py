@@ -5,7 +5,6 @@ one block. Everything that goes in is in the cluster for anyone to see, and the 
 and the bonds can recompute the commit to the last unit.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +16,13 @@ from assay.api import (
     ReportCounts,
     ScoreReport,
     Subnet,
-    digest_of,
     to_wire,
 )
 from assay.consensus import EpochResult, EpochState, payouts, run_epoch, vec_max_upscale_to_u16
 from assay.desired.bonds import Bonds, Chunk, Holder, split
 from assay.planning.conditions import timestamp
 from assay.planning.membership import Roster
-from assay.planning.reports import Judged, expected_name
+from assay.planning.reports import Judged, expected_name, json_digest, report_digest
 
 U16_MAX = 65535
 SCORE_SCALE = 1_000_000
@@ -81,10 +79,10 @@ def close_epoch(
             received=len(judged.accepted),
             rejected=sum(rejected.epoch == epoch for rejected in judged.rejected),
         ),
-        inputs_digest=_digest(
+        inputs_digest=json_digest(
             {"previous": _previous_digest(subnet), "reports": _report_digests(ballots), "state": state}
         ),
-        state_digest=_digest({"epoch": epoch, "rows": _wire(rows), "bonds": [chunk.sha256 for chunk in chunks]}),
+        state_digest=json_digest({"epoch": epoch, "rows": _wire(rows), "bonds": [chunk.sha256 for chunk in chunks]}),
         bonds=tuple(BondChunk(name=chunk.name, sha256=chunk.sha256) for chunk in chunks),
     )
     return Commit(committed, rows, chunks)
@@ -252,7 +250,7 @@ def _column(size: int, values: Mapping[int, Any], default: Any) -> list[Any]:  #
 
 
 def _report_digests(ballots: Mapping[int, Ballot]) -> list[list[Any]]:
-    return [[uid, ballot.epoch, _digest(to_wire(ballot.report.spec))] for uid, ballot in sorted(ballots.items())]
+    return [[uid, ballot.epoch, report_digest(ballot.report)] for uid, ballot in sorted(ballots.items())]
 
 
 def _previous_digest(subnet: Subnet) -> str:
@@ -264,7 +262,3 @@ def _wire(roster: Roster) -> dict[str, Any]:
         "miners": [to_wire(row) for row in roster.miners],
         "validators": [to_wire(row) for row in roster.validators],
     }
-
-
-def _digest(value: object) -> str:
-    return digest_of(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())

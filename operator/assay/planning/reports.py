@@ -4,12 +4,22 @@ A report counts by where and as what it was written, never by what it claims: it
 from subnet, epoch and validator, answer the assignment that was given, and speak only of miners that were assigned.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from assay.api import MinerStatus, NamespacedName, RejectedReport, ScoreReport, Subnet, ValidatorStatus
+from assay.api import (
+    MinerStatus,
+    NamespacedName,
+    RejectedReport,
+    ScoreReport,
+    Subnet,
+    ValidatorStatus,
+    digest_of,
+    to_wire,
+)
 from assay.desired.names import epoch_name
 from assay.planning.membership import Roster
 
@@ -104,6 +114,16 @@ def expected_name(subnet: Subnet, row: ValidatorStatus, epoch: int) -> str:
 def assigned_miners(roster: Roster, epoch: int) -> tuple[MinerStatus, ...]:
     """The miners that an epoch scores: those registered by the time it opened."""
     return tuple(row for row in roster.miners if row.registered_epoch <= epoch)
+
+
+def report_digest(report: ScoreReport) -> str:
+    """Digest of what a report says."""
+    return json_digest(to_wire(report.spec))
+
+
+def json_digest(value: object) -> str:
+    """`sha256:` and the SHA-256 of a value's canonical JSON: keys sorted, no spaces."""
+    return digest_of(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
 Fault = tuple[Rejection, str]

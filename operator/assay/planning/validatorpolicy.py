@@ -5,7 +5,6 @@ given; a Job whose assignment is not the one in the status is deleted, not trust
 further Job.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,6 @@ from assay.api import (
     ValidatorConsensus,
     ValidatorMembership,
     ValidatorPolicyStatus,
-    digest_of,
     to_wire,
 )
 from assay.desired.assignment import Reference, address, assignment
@@ -32,7 +30,7 @@ from assay.planning import validator_conditions as conditions
 from assay.planning.conditions import Verdict, dated
 from assay.planning.membership import Roster
 from assay.planning.plan import Apply, Create, Delete, Effect, Plan
-from assay.planning.reports import assigned_miners
+from assay.planning.reports import assigned_miners, report_digest
 from assay.planning.validator_draft import Snapshot, StoredJob, open_epoch, row_of, seconds_until
 
 RECENT_LIMIT = 5
@@ -227,7 +225,7 @@ def _recent(seen: Snapshot) -> tuple[RecentEpoch, ...]:
             continue
         outcome = "ReportedFailure" if report.spec.failure else "Reported"
         facts[report.spec.epoch] = RecentEpoch(
-            epoch=report.spec.epoch, job_outcome=outcome, report_digest=_report_digest(report)
+            epoch=report.spec.epoch, job_outcome=outcome, report_digest=report_digest(report)
         )
     return tuple(facts[number] for number in sorted(facts, reverse=True)[:RECENT_LIMIT])
 
@@ -290,7 +288,3 @@ def _is_of_another_subnet(seen: Snapshot, epoch: int) -> bool:
     if seen.subnet is None:
         return False
     return epoch > (seen.subnet.status.epoch.number if seen.subnet.status.epoch else 0)
-
-
-def _report_digest(report: ScoreReport) -> str:
-    return digest_of(json.dumps(to_wire(report.spec), sort_keys=True, separators=(",", ":")).encode())
